@@ -1,0 +1,59 @@
+# Everything runs in .venv, which `make install` makes from the lock. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+# What there is: jobs/ and scripts/ are checked like the package.
+SOURCES := $(wildcard backtrans jobs tests scripts bench)
+
+# vLLM, torch and transformers are some 5,000 modules: without their .pyc files each process compiles
+# them anew, which costs it seconds. The install does not compile; the first import of each does.
+unexport PYTHONDONTWRITEBYTECODE
+export RAY_USAGE_STATS_ENABLED := 0
+export VLLM_NO_USAGE_STATS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: help install demo check test chaos bench format base tree lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+install:  ## make .venv from the lock; nothing to do when it is up to date
+	@scripts/install.sh
+
+demo: install  ## the whole method, on a micro-world with known truth
+	$(BIN)/backtrans demo
+
+check: install  ## lint, types, import law, lock, and the fast tests
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy backtrans $(wildcard jobs)
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/lock.py check
+	$(BIN)/pytest -m 'not slow and not chaos and not bench and not gpu'
+
+test: install  ## the whole test suite, but for chaos and benchmarks
+	$(BIN)/pytest -m 'not chaos and not bench'
+
+chaos: install  ## kill processes at random moments, and look for lost or doubled rows
+	$(BIN)/pytest -m chaos
+
+bench: install  ## measure
+	$(BIN)/pytest -m bench
+
+format: install  ## put the sources in shape
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+base: install  ## train the micro-world's base model anew (an hour)
+	$(BIN)/python -m backtrans.microworld.train_base --minutes 60 --threads 1
+
+tree: install  ## put the tree of the code into the README
+	$(BIN)/python scripts/tree.py write
+
+lock: install  ## resolve the dependencies anew, then install them
+	$(BIN)/python scripts/lock.py write
+	@scripts/install.sh
+
+clean:  ## remove what was made here, .venv too
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
