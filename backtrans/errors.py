@@ -1,0 +1,45 @@
+"""Every exception that the package raises, one line each.
+
+A bad *row* is never an exception: it is a `records.Reject`. What is raised here concerns a shard
+(retried, then quarantined by the runtime) or the run (which stops).
+"""
+
+
+class BacktransError(Exception):
+    """The base of all of them; its message names the file, key, row or setting at fault."""
+
+
+class ConfigError(BacktransError):
+    """The configuration is wrong: the run does not start."""
+
+
+class InputError(BacktransError):
+    """An input object is missing, or cannot be read as what the recipe says that it is."""
+
+
+class StoreError(BacktransError):
+    """The store refused or failed an operation; the message names the key."""
+
+
+class KeyMissing(StoreError):
+    """The store holds no object under that key."""
+
+
+class AccountingError(BacktransError):
+    """Rows in are not rows kept plus rows rejected: the part is not committed."""
+
+
+class DialogueBroken(BacktransError):
+    """A role or an engine broke the terms of a dialogue: this attempt at the shard fails."""
+
+
+class ModelError(BacktransError):
+    """A model or adapter folder is missing, unreadable or not what it must be."""
+
+
+class EngineDead(BacktransError):
+    """The engine no longer answers: its worker must end, and another open a new one."""
+
+
+class RunIncomplete(BacktransError):
+    """Fewer shards than `min_complete` were committed; what was committed stays."""

@@ -1,0 +1,170 @@
+"""The rows that stages hand on, and the Arrow schemas of the parts that hold them.
+
+Promises: a schema is explicit, so that a column that happens to be all null keeps its type; every
+part ends in the two columns of an outcome, so that a kept row and a reject are told apart by one
+test, `reject_reason is null`, and no row is ever merely absent.
+
+Does not know: where parts lie, which stage wrote them, how they are counted.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+Row = dict[str, Any]
+"""One row of a part: the keys of its schema, plain Python values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row refused: `reason` is a key of `REASONS`, `detail` says what was seen."""
+
+    reason: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if self.reason not in REASONS:
+            raise ValueError(f"unknown reject reason {self.reason!r}; add it to records.REASONS")
+
+
+REASONS: dict[str, str] = {
+    # reading
+    "unreadable_line": "a line that is not a JSON object, or nests too deep, or holds NaN",
+    "invalid_utf8": "a line or value that is not UTF-8",
+    "unreadable_rest": "the object broke off here; the rows before it were read",
+    "text_missing": "no text field, or null",
+    "text_not_string": "the text field holds something that is not a string",
+    "line_too_long": "a line over the reader's byte limit",
+    "unreadable_row_group": "a row of a Parquet row group that cannot be decoded",
+    "unreadable_value": "metadata that has no Python value, or no JSON text",
+    # selecting
+    "text_empty": "nothing but white space",
+    "too_short": "fewer characters than the recipe's min_chars",
+    "too_long": "more characters than the recipe's max_chars",
+    # asking
+    "prompt_too_long": "prompt and output together exceed the engine's context",
+    "refused": "the engine refused the request",
+    "instruction_empty": "the backward model wrote nothing",
+    "instruction_too_long": "more characters than the recipe's max_instruction_chars",
+    "instruction_unfinished": "the backward model ran out of tokens before its end",
+    "digit_improbable": "no rating digit had a finite probability",
+    # curating
+    "below_a4": "expected score under the A4 threshold",
+    "signal_below_floor": "a likelihood signal under the recipe's floor",
+}
+"""Every reason for which a row can be refused, with what it means. A part holds no other."""
+
+_OUTCOME = [("reject_reason", pa.string()), ("reject_detail", pa.string())]
+
+_PROVENANCE = [
+    ("object", pa.string()),  # the input object's URL when the row was read
+    ("row", pa.int64()),  # zero-based row in that object
+    ("document_id", pa.string()),
+    ("start_char", pa.int64()),  # the segment's span in the document's text, end exclusive
+    ("end_char", pa.int64()),
+    ("source", pa.string()),
+    ("url", pa.string()),
+    ("added", pa.string()),
+    ("created", pa.string()),
+    ("metadata", pa.string()),  # the document's metadata as JSON text, whatever its shape
+]
+
+SEGMENT = pa.schema([("id", pa.string()), ("text", pa.string()), *_PROVENANCE, *_OUTCOME])
+"""A self-contained piece of a document that could be a response."""
+
+PAIR = pa.schema(
+    [
+        ("id", pa.string()),  # the segment's
+        ("instruction", pa.string()),
+        ("role_version", pa.string()),
+        ("model", pa.string()),
+        *_OUTCOME,
+    ]
+)
+"""The backtranslated instruction of a segment. The text is not repeated (law 6)."""
+
+_JUDGEMENT = [
+    ("score", pa.float64()),  # the expectation over the digits 1 to 5
+    ("digit", pa.int8()),  # the digit written (reasoned), else the most probable one
+    ("distribution", pa.list_(pa.float64(), 5)),  # P(1) .. P(5), sums to 1
+    ("entropy", pa.float64()),  # of the distribution, in nats
+    ("off_digit_mass", pa.float64()),  # probability that lay on no digit: a health figure
+    ("form", pa.string()),  # constrained | reasoned | second_ask
+    ("reasoning", pa.string()),
+    ("parse_failure", pa.string()),  # why the reasoned text gave no score, when it did not
+    ("min_token_logprob", pa.float64()),  # of the response given the instruction, in nats
+    ("mean_logprob", pa.float64()),
+    ("pmi", pa.float64()),  # mean log p(y|x) - mean log p(y), nats a token
+]
+
+SCORE = pa.schema(
+    [
+        ("id", pa.string()),
+        *_JUDGEMENT,
+        ("role_version", pa.string()),
+        ("model", pa.string()),
+        *_OUTCOME,
+    ]
+)
+"""What the forward model made of a pair: a sidecar, ids and figures only."""
+
+CURATED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("instruction", pa.string()),
+        ("response", pa.string()),
+        ("split", pa.string()),  # A5 | A4: the best split that the row belongs to
+        *_JUDGEMENT,
+        *_PROVENANCE,
+        ("backward_role", pa.string()),
+        ("backward_model", pa.string()),
+        ("forward_role", pa.string()),
+        ("forward_model", pa.string()),
+        ("run", pa.string()),  # the run that scored the row
+        *_OUTCOME,
+    ]
+)
+"""A pair with its response, its judgement and where it all came from."""
+
+
+def rejected(row: Row, reject: Reject) -> Row:
+    """Return `row` marked as refused."""
+    return {**row, "reject_reason": reject.reason, "reject_detail": reject.detail}
+
+
+def is_kept(row: Row) -> bool:
+    """Say whether a row of any part was kept."""
+    return row.get("reject_reason") is None
+
+
+def table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
+    """Build a part's table; columns that a row lacks are null. Rows: N -> N."""
+    return pa.Table.from_pylist(list(rows), schema=schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How the rows of one part came out (law 1): `rows_in == kept + sum(rejects)`.
+
+    `rows_in` is what the stage was given, counted by the stage on its own way in; it is compared
+    with the part before a commit, never derived from it.
+    """
+
+    rows_in: int
+    kept: int
+    rejects: dict[str, int]
+
+    @property
+    def rejected(self) -> int:
+        """How many rows were refused, whatever the reason."""
+        return sum(self.rejects.values())
+
+    @classmethod
+    def of(cls, rows_in: int, part: pa.Table) -> "Counts":
+        """Count a part's outcomes beside the number of rows that went in."""
+        reasons = Counter(part.column("reject_reason").to_pylist())
+        kept = reasons.pop(None, 0)
+        return cls(rows_in, kept, {str(k): n for k, n in sorted(reasons.items())})
