@@ -1,0 +1,220 @@
+"""Whole objects under a root, in a local folder or in an S3 bucket.
+
+Promises, held by one behaviour suite over both: an object is there whole or not at all (its bytes
+are encoded first, then put); `put_new` has exactly one winner however many write at once; a failure
+is a `StoreError` that names the key. Readers of input corpora come through here too, so that only
+this module and its two backends (`store_local`, `store_s3`) know file systems.
+
+Does not know: what the objects mean. Credentials come from the standard chain of the environment
+where the store is opened; they are never part of `StoreSettings`, nor of anything pickled.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import has_magic
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from backtrans.errors import InputError, StoreError
+from backtrans.objects import (
+    ObjectInfo,
+    Objects,
+    StoreSettings,
+    checked_key,
+    checked_prefix,
+    is_temporary,
+    scheme,
+)
+from backtrans.store_local import Folder
+
+__all__ = [
+    "ObjectInfo",
+    "Store",
+    "StoreSettings",
+    "content_fingerprint",
+    "is_temporary",
+    "list_inputs",
+    "open_input",
+]
+
+_FINGERPRINT_DIGITS = 32
+"""128 bits: no two inputs of any corpus share one by chance."""
+
+_HASH_BLOCK_BYTES = 2**20
+
+
+class Store:
+    """Whole objects under a root. Pickles as its settings; usable from any thread or process."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self.settings = settings
+        self._objects = _backend(settings)
+
+    def __repr__(self) -> str:
+        return f"Store({self.settings!r})"
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[StoreSettings]]:
+        return Store, (self.settings,)
+
+    def get(self, key: str) -> bytes:
+        """Return an object's bytes. Raises: KeyMissing, StoreError."""
+        return self._objects.get(checked_key(key))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put an object, replacing what was there."""
+        self._objects.put(checked_key(key), data)
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Put an object unless the key is taken; say whether this call put it.
+
+        Exactly one of any number of concurrent callers is told True. Locally by an exclusive link
+        of a finished temporary file; on S3 by `If-None-Match: *` on a single PUT.
+        """
+        return self._objects.put_new(checked_key(key), data)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List objects whose key starts with `prefix`, sorted by key; temporary files excepted."""
+        return self._objects.list(checked_prefix(prefix))
+
+    def leftovers(self) -> Iterator[ObjectInfo]:
+        """List temporary files of writers that write now, or that died; `delete` takes their keys.
+
+        On S3 there are none: unfinished uploads are no objects, and a bucket's lifecycle rule
+        (AbortIncompleteMultipartUpload) removes them.
+        """
+        return self._objects.leftovers()
+
+    def exists(self, key: str) -> bool:
+        """Say whether the key holds an object."""
+        return self._objects.exists(checked_key(key))
+
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        self._objects.delete(checked_key(key, temporary=True))
+
+    def url(self, key: str) -> str:
+        """Return the path or s3:// URL by which other programs open the object."""
+        return self._objects.url(checked_key(key))
+
+
+def _backend(settings: StoreSettings) -> Objects:
+    match scheme(settings.root):
+        case None | "file":
+            return Folder(settings.root)
+        case "s3":
+            from backtrans.store_s3 import Bucket  # late: s3fs takes a second to import
+
+            return Bucket(settings)
+        case other:
+            raise StoreError(f"root {settings.root!r}: no store for {other}://, only paths and s3")
+
+
+def list_inputs(patterns: list[str], settings: StoreSettings) -> list[ObjectInfo]:
+    """Expand paths and globs (local or s3://, `*`, `**`, `?`) to objects, sorted, each once.
+
+    `settings` gives endpoint, region and addressing; its root is not used. A folder, also one that
+    a glob matches, stands for every file below it, except what writers of data sets put beside
+    the data: names that begin with "_" or "." (_SUCCESS, .part.crc). Local keys are absolute paths.
+    Raises: InputError for a pattern that matches nothing, naming it.
+    """
+    found: dict[str, ObjectInfo] = {}
+    for pattern in patterns:
+        with _input_failures(pattern):
+            expanded = _expand(pattern, settings)
+        if not expanded:
+            raise InputError(f"{pattern}: no such file, and no file matches")
+        found |= {info.key: info for info in expanded}
+    return [found[key] for key in sorted(found)]
+
+
+def _expand(pattern: str, settings: StoreSettings) -> list[ObjectInfo]:
+    connection, path, before = _connection(pattern, settings)
+    try:
+        matches = [connection.info(path)]  # first, since a name may hold * or [ itself
+    except FileNotFoundError:
+        matches = list(connection.glob(path, detail=True).values()) if has_magic(path) else []
+    files: dict[str, dict[str, Any]] = {}
+    for match in matches:
+        folder = match["name"].rstrip("/")
+        if match["type"] != "directory":
+            files[match["name"]] = match
+        elif len(matches) == 1 or not _is_beside_data(PurePosixPath(folder).name):
+            below = connection.find(folder, detail=True)
+            files |= {n: m for n, m in below.items() if not _is_beside_data(n[len(folder) + 1 :])}
+    # A name that ends in "/" is a console's mark for an empty folder.
+    return [_info(m, before) for name, m in files.items() if not name.endswith("/")]
+
+
+def _is_beside_data(path: str) -> bool:
+    return any(segment.startswith(("_", ".")) for segment in path.split("/"))
+
+
+def _info(found: dict[str, Any], before: str) -> ObjectInfo:
+    if found["type"] != "file":
+        raise InputError(f"{found['name']}: neither a file nor a folder (a dangling link?)")
+    modified = found["LastModified"].timestamp() if before else found["mtime"]
+    return ObjectInfo(before + found["name"], found["size"], modified, found.get("ETag"))
+
+
+def _connection(url: str, settings: StoreSettings) -> tuple[AbstractFileSystem, str, str]:
+    """Return the file system, the path in it, and what stands before its own names in a URL."""
+    match scheme(url):
+        case None | "file":
+            path = Path(url.removeprefix("file://")).expanduser().absolute()
+            return LocalFileSystem(), os.path.normpath(path), ""
+        case "s3":
+            from backtrans.store_s3 import filesystem
+
+            return filesystem(settings), url, "s3://"
+        case other:
+            raise InputError(f"{url}: {other}:// cannot be read, only paths and s3://")
+
+
+@contextmanager
+def _input_failures(url: str) -> Iterator[None]:
+    failures: tuple[type[Exception], ...] = (OSError,)
+    if scheme(url) == "s3":
+        from backtrans.store_s3 import FAILURES
+
+        failures = FAILURES
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{url}: no such file or bucket") from error
+    except failures as error:
+        raise InputError(f"{url}: {error}") from error
+
+
+def open_input(url: str, settings: StoreSettings) -> BinaryIO:
+    """Open an input object for reading: seekable, bytes. Raises: InputError if it is missing.
+
+    A read from S3 fails with OSError when the connection breaks for good, or the object changes.
+    """
+    with _input_failures(url):
+        connection, path, before = _connection(url, settings)
+        if not before:
+            return Path(path).open("rb")
+        opened = connection.open(path, "rb")
+        if opened.details["type"] != "file":
+            raise InputError(f"{url}: a folder, not an object")
+        return cast(BinaryIO, opened)
+
+
+def content_fingerprint(info: ObjectInfo, settings: StoreSettings) -> str:
+    """Return a fingerprint that changes when the object's content does, whatever its name.
+
+    S3: the ETag and the size. Local: sha256 of the bytes (read in blocks). Raises: InputError.
+    """
+    if info.etag is not None:
+        tag = f"{info.etag} {info.size_bytes}".encode()
+        return hashlib.sha256(tag).hexdigest()[:_FINGERPRINT_DIGITS]
+    digest = hashlib.sha256()
+    with _input_failures(info.key), open_input(info.key, settings) as opened:
+        while block := opened.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()[:_FINGERPRINT_DIGITS]
