@@ -1,0 +1,279 @@
+"""What is committed: parts, the commit records that point at them, attempts and quarantine.
+
+The layout under the root:
+
+    parts/<stage>/<key>-<attempt>.parquet     immutable; the attempt makes the name its own
+    commits/<stage>/<key>.json                put_new: the first commit of a key wins
+    indexes/<key>.json                        the shards that one input object was cut into
+    attempts/<run>/<stage>/<key>.<n>          put_new: how often a run has begun a shard
+    quarantine/<run>/<stage>/<key>.json       a shard given up in that run, with its error
+    runs/<run>.json                           recipe, placement, figures of a run
+
+Promises (DESIGN laws 1 to 3, 5): a part is committed only when its rows are accounted for; readers
+go by commits, never by listings of parts; a late attempt leaves an orphan that nothing reads and
+`sweep` removes; a key is content and recipe, so an unchanged shard is found committed and a changed
+one is not.
+
+Does not know: Ray, engines, what a stage does, the configuration.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backtrans.entries import (
+    COMMIT,
+    INDEX,
+    QUARANTINED,
+    RUN,
+    Commit,
+    Index,
+    Quarantined,
+    Usage,
+    check_accounts,
+    checked_name,
+    decoded,
+    encoded,
+    fingerprint,
+    is_name,
+    stage_key,
+)
+from backtrans.errors import KeyMissing, StoreError
+from backtrans.records import Counts
+from backtrans.store import ObjectInfo, Store, is_temporary
+
+__all__ = ["Commit", "Index", "Ledger", "Quarantined", "Usage", "fingerprint", "stage_key"]
+
+Record = TypeVar("Record")
+
+_READERS = 16
+"""How many records are read at once: each is a short round trip to the store, and no work."""
+
+
+class Ledger:
+    """The record of what is done, over one store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def committed(self, stage: str) -> set[str]:
+        """Return the keys committed in a stage, by one listing."""
+        return set(self._names(_place("commits", stage) + "/"))
+
+    def commit_of(self, stage: str, key: str) -> Commit | None:
+        """Return a key's commit, or None. Raises: StoreError for a record that is not that."""
+        try:
+            return self._commit(_commit_key(stage, key))
+        except KeyMissing:
+            return None
+
+    def commits(self, stage: str) -> Iterator[Commit]:
+        """Yield a stage's commits, sorted by key."""
+        keys = [_commit_key(stage, key) for key in sorted(self.committed(stage))]
+        return _read_at_once(self._commit, keys)
+
+    def commit(self, record: Commit, part: pa.Table) -> bool:
+        """Check the accounts, put the part, then put the commit; say whether this attempt won.
+
+        The part's key in `record` is made by `part_key`, and no other attempt may have used it. A
+        key that is already committed costs one look and leaves no part. Raises: AccountingError
+        when rows_in != kept + rejected or the part's rows differ from that.
+        """
+        key = _commit_key(record.stage, record.key)
+        if record.part != self.part_key(record.stage, record.key, record.attempt):
+            raise StoreError(f"{key}: {record.part!r} is not the name of this attempt's part")
+        check_accounts(record, part)
+        if self.store.exists(key):
+            return False
+        if not self.store.put_new(record.part, _parquet(part)):
+            raise StoreError(f"{record.part}: another attempt has used this name")
+        return self.store.put_new(key, encoded(record))
+
+    def settle(
+        self,
+        stage: str,
+        key: str,
+        *,
+        shard: str,
+        object_url: str,
+        first_row: int,
+        rows_in: int,
+        part: pa.Table,
+        usage: Usage,
+        run: str,
+    ) -> tuple[Commit, bool]:
+        """Commit a part under an attempt of its own; return the key's commit, and if this is it.
+
+        `rows_in` is what the stage counted on its way in. Raises: AccountingError, StoreError.
+        """
+        attempt = uuid4().hex
+        record = Commit(
+            stage=stage,
+            key=key,
+            shard=shard,
+            object=object_url,
+            first_row=first_row,
+            part=self.part_key(stage, key, attempt),
+            counts=Counts.of(rows_in, part),
+            usage=usage,
+            run=run,
+            attempt=attempt,
+            committed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        if self.commit(record, part):
+            return record, True
+        if (winner := self.commit_of(stage, key)) is None:
+            raise StoreError(f"{stage}/{key}: lost the commit, and yet there is none")
+        return winner, False
+
+    @staticmethod
+    def part_key(stage: str, key: str, attempt: str) -> str:
+        """Return the name of a part of one attempt."""
+        return f"{_place('parts', stage, key)}-{checked_name(attempt)}.parquet"
+
+    def read_part(self, commit: Commit, columns: list[str] | None = None) -> pa.Table:
+        """Return a committed part's rows. Raises: StoreError naming the part."""
+        data = self.store.get(commit.part)
+        try:
+            file = pq.ParquetFile(io.BytesIO(data))
+            unknown = set(columns or ()) - set(file.schema_arrow.names)
+            if unknown:
+                raise StoreError(f"{commit.part}: has no columns {sorted(unknown)}")
+            part = file.read(columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{commit.part}: not a readable part: {error}") from error
+        if part.num_rows != commit.counts.rows_in:
+            wrong = f"{part.num_rows:,} rows, and its commit says {commit.counts.rows_in:,}"
+            raise StoreError(f"{commit.part}: {wrong}")
+        return part
+
+    def index_of(self, key: str) -> Index | None:
+        """Return an object's index, or None where it has not been read whole."""
+        where = _place("indexes", key) + ".json"
+        try:
+            index = decoded(INDEX, where, self.store.get(where))
+        except KeyMissing:
+            return None
+        if index.key != key:
+            raise StoreError(f"{where}: the index of {index.key!r}, under another's name")
+        return index
+
+    def put_index(self, index: Index) -> bool:
+        """Record that an object has been read whole; the first one wins."""
+        return self.store.put_new(_place("indexes", index.key) + ".json", encoded(index))
+
+    def begin_attempt(self, run: str, stage: str, key: str) -> int:
+        """Count one more attempt of this run at a key, from 1; safe against concurrent callers."""
+        start = _place("attempts", run, stage, key)
+        number = 1
+        while not self.store.put_new(f"{start}.{number}", b""):
+            number += 1
+        return number
+
+    def attempted(self, run: str, stage: str, key: str) -> bool:
+        """Say whether a run has counted any attempt at a key."""
+        return self.store.exists(f"{_place('attempts', run, stage, key)}.1")
+
+    def quarantine(self, record: Quarantined) -> None:
+        """Record a shard given up."""
+        place = _place("quarantine", record.run, record.stage, record.key)
+        self.store.put(f"{place}.json", encoded(record))
+
+    def quarantined(self, run: str) -> list[Quarantined]:
+        """Return what a run gave up, sorted by stage and key."""
+        found = [info.key for info in self.store.list(_place("quarantine", run) + "/")]
+
+        def read(key: str) -> Quarantined:
+            return decoded(QUARANTINED, key, self.store.get(key))
+
+        return sorted(_read_at_once(read, found), key=lambda q: (q.stage, q.key))
+
+    def put_run(self, run: str, record: dict[str, Any]) -> None:
+        """Record a run, replacing what it recorded before: only its own driver writes it."""
+        self.store.put(_place("runs", run) + ".json", encoded(record))
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the records of all runs, sorted by the name of the run."""
+        keys = [f"runs/{run}.json" for run in sorted(self._names("runs/"))]
+
+        def read(key: str) -> dict[str, Any]:
+            return decoded(RUN, key, self.store.get(key))
+
+        return list(_read_at_once(read, keys))
+
+    def orphans(self, older_than_seconds: float, now: float) -> list[str]:
+        """Return the keys of parts that no commit points at and that are older than that.
+
+        Also temporary leftovers. A part that a commit names is never among them: commits are read
+        after the parts are listed, so a part committed in between is seen as committed. `now` is
+        seconds since the epoch; choose an age far above what lies between a part and its commit
+        (moments), plus the difference of this clock and the store's.
+        """
+
+        def is_old(info: ObjectInfo) -> bool:
+            return info.modified < now - older_than_seconds
+
+        parts = [info.key for info in self.store.list("parts/") if is_old(info)]
+        leftovers = [info.key for info in self.store.leftovers() if is_old(info)]
+        return sorted({*parts, *leftovers} - self._named_by_commits(parts))
+
+    def sweep(self, keys: list[str]) -> None:
+        """Delete orphans; a part that has been committed since it was listed stays.
+
+        Raises: StoreError for a key that is neither a part nor a leftover; then none is deleted.
+        """
+        for key in keys:
+            if not (key.startswith("parts/") or is_temporary(key)):
+                raise StoreError(f"{key}: neither a part nor a leftover, so no orphan")
+        named = self._named_by_commits(keys)
+        for key in keys:
+            if key not in named:
+                self.store.delete(key)
+
+    def _named_by_commits(self, parts: list[str]) -> set[str]:
+        """Return the parts that commits point at, in the stages that these parts belong to."""
+        stages = {part.split("/")[1] for part in parts if not is_temporary(part)}
+        return {commit.part for stage in stages for commit in self.commits(stage)}
+
+    def _names(self, folder: str) -> Iterator[str]:
+        """Yield the names of the records in a folder. Raises: StoreError for what is none."""
+        for info in self.store.list(folder):
+            name = info.key.removeprefix(folder).removesuffix(".json")
+            if not is_name(name) or not info.key.endswith(".json"):
+                raise StoreError(f"{info.key}: no record of this project; move it elsewhere")
+            yield name
+
+    def _commit(self, key: str) -> Commit:
+        commit = decoded(COMMIT, key, self.store.get(key))
+        if _commit_key(commit.stage, commit.key) != key:
+            raise StoreError(f"{key}: the commit of {commit.stage}/{commit.key}, under this name")
+        return commit
+
+
+def _commit_key(stage: str, key: str) -> str:
+    return _place("commits", stage, key) + ".json"
+
+
+def _place(folder: str, *names: str) -> str:
+    return "/".join((folder, *map(checked_name, names)))
+
+
+def _read_at_once(read: Callable[[str], Record], keys: Iterable[str]) -> Iterator[Record]:
+    """Yield what `read` makes of each key, in order, with several reads under way."""
+    pool = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger")
+    try:
+        yield from pool.map(read, keys)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _parquet(part: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(part, sink, compression="zstd")
+    return sink.getvalue()
