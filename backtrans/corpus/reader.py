@@ -1,0 +1,70 @@
+"""Open an input object as what it is, and read its rows.
+
+Promises: one record a row, in order, numbered from 0 without gaps, in bounded memory. The format
+is told by the object's first bytes before its name.
+
+Does not know: where objects lie; what becomes of the documents.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, Literal
+
+from backtrans.corpus.compression import BOM, compression_of
+from backtrans.corpus.document import FIELDS, Records
+from backtrans.corpus.dolma import read_dolma
+from backtrans.corpus.parquet import read_parquet
+from backtrans.errors import ConfigError, InputError
+
+Format = Literal["dolma", "parquet"]
+
+PARQUET_MAGIC = b"PAR1"
+DOLMA_NAMES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSettings:
+    """How a corpus is read. All of it decides the result."""
+
+    format: Literal["auto", "dolma", "parquet"] = "auto"
+    columns: Mapping[str, str] = field(default_factory=dict)  # our field -> their column or key
+    # Source: 64 MiB is far over any web document, and little enough for each of several workers.
+    max_line_bytes: int = 64 * 1024 * 1024
+    # Source: over the largest objects of Dolma (tens of GB of text), and an end to a bomb.
+    max_decoded_bytes: int = 64 * 1024 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.columns) - set(FIELDS)):
+            raise ConfigError(
+                f"no such fields: {', '.join(unknown)}; there are {', '.join(FIELDS)}"
+            )
+
+
+def format_of(file: BinaryIO, name: str) -> Format:
+    """Tell an object's format by its first bytes, and where they say nothing by its name.
+
+    Raises: InputError when neither tells.
+    """
+    file.seek(0)
+    head = file.read(64)
+    if head.startswith(PARQUET_MAGIC):
+        return "parquet"
+    if compression_of(head) != "none":
+        return "dolma"
+    if name.endswith(".parquet"):
+        return "parquet"
+    if name.endswith(DOLMA_NAMES) or head.removeprefix(BOM).lstrip().startswith(b"{"):
+        return "dolma"
+    raise InputError(f"{name}: neither its name nor its first bytes tell JSON Lines or Parquet")
+
+
+def documents(file: BinaryIO, name: str, settings: ReaderSettings) -> Records:
+    """Yield an object's records: row number, and a document or why there is none.
+
+    Raises: InputError, naming the object, when it cannot be opened as its format.
+    """
+    kind = format_of(file, name) if settings.format == "auto" else settings.format
+    if kind == "parquet":
+        return read_parquet(file, name, settings.columns, settings.max_decoded_bytes)
+    limits = (settings.max_line_bytes, settings.max_decoded_bytes)
+    return read_dolma(file, name, settings.columns, *limits)
