@@ -1,0 +1,1 @@
+"""What we ask a model: the words and the reading of the answer together, pure, without a model."""
