@@ -1,0 +1,1 @@
+"""Running models that answer requests; they know nothing of roles, rows or shards."""

@@ -1,0 +1,359 @@
+"""A vLLM engine: continuous batching, prefix caching, and several LoRA roles on one model.
+
+Promises: folders are checked before vLLM starts; a prompt that cannot fit is refused before it is
+asked; choices and likelihoods are the model's raw log-probabilities, taken before any masking or
+temperature; a dead engine core raises `EngineDead` for every request in flight and after (it is
+watched here: vLLM 0.32 lets requests that meet the death at their start wait for ever); the engine
+core ends with this process, even if that is killed.
+
+vLLM lives on an event loop of its own, in a thread: `answer` may be awaited on any loop, and on a
+new one after that. Tokenising happens on that thread too.
+
+Where adapters are given, a request without one is answered through an identity adapter (B = 0): on
+CPU, vLLM 0.32 answers a request without adapter, in a batch with others that have one, with an
+adapter's weights. Sampling is seeded by the engine, not the request: vLLM 0.32 on CPU crashes on a
+request's seed. So greedy replies repeat; sampled ones depend on what else is in the batch.
+
+Does not know: roles, shards, Ray. `Likelihood` on a GPU computes the logits of a whole prompt at
+once: leave memory for prompt tokens x vocabulary x 12 bytes, by a lower `memory_fraction`.
+"""
+
+import asyncio
+import gc
+import itertools
+import math
+import multiprocessing
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from backtrans.dialogue import Choose, Generate, Likelihood, Refusal, Reply, Request
+from backtrans.engines.adapter_files import check_adapter, write_identity_adapter
+from backtrans.engines.engine import EngineSettings
+from backtrans.engines.folders import JsonObject
+from backtrans.engines.lifeline import Lifeline
+from backtrans.engines.model_files import check_model, is_local, model_fingerprint
+from backtrans.engines.prompt import Prompter
+from backtrans.errors import ConfigError, EngineDead, ModelError
+
+_IDENTITY = "identity"
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Source: vllm 0.32, config/lora.py, MaxLoRARanks."""
+
+_MAX_CHOICES = 128
+"""Source: vllm 0.32, sampling_params.py, MAX_LOGPROB_TOKEN_IDS."""
+
+
+_SHUTDOWN_SECONDS = 30.0
+"""How long the engine core may take to end before it is killed; a busy machine needs a few."""
+
+
+class VllmEngine:
+    """A running vLLM."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Start vLLM and wait until it answers. Raises: ModelError, ConfigError."""
+        local = is_local(settings.model)
+        base = check_model(settings.model, settings.max_model_tokens) if local else None
+        if not local:
+            model_fingerprint(settings.model, settings.revision)  # a hub id must name a revision
+        lora = _lora_arguments(settings, base)
+        self._settings = settings
+        self._llm: Any = None
+        self._lifeline: Lifeline | None = None
+        self._numbers = itertools.count()
+        self._closed = False
+        self._over = ""  # why nothing is answered any more
+        self._answering: set[asyncio.Task[Any]] = set()
+        self._watched: list[int] = []  # a pidfd for each core: readable when it has ended
+        self._lora: dict[str | None, Any] = {None: None}
+        # vLLM's children read these. No usage report leaves the machine.
+        os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
+        os.environ["VLLM_NO_USAGE_STATS"] = "1"
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        if settings.eager:
+            # Eager is not all: vLLM compiles how it ranks log-probabilities at their first use,
+            # which on two cores takes 20 s and a pool of compilers.
+            os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+
+        from transformers import AutoTokenizer
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        self._params = SamplingParams
+        self._final_only = RequestOutputKind.FINAL_ONLY
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(settings.model, revision=settings.revision)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{settings.model}: the tokenizer does not load: {error}") from error
+        self._prompter = Prompter(tokenizer, settings.chat_template)
+        self._identity = tempfile.TemporaryDirectory(prefix="backtrans-identity-")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="vllm")
+        self._thread.start()
+        try:
+            self._prepare_adapters()
+            before = set(multiprocessing.active_children())
+            asyncio.run_coroutine_threadsafe(self._open(lora), self._loop).result()
+            cores = set(multiprocessing.active_children()) - before
+            pids = [core.pid for core in cores if core.pid]
+            self._lifeline = Lifeline(pids)
+            self._watched = [os.pidfd_open(pid) for pid in pids]
+            self._loop.call_soon_threadsafe(self._watch)
+        except (ValueError, RuntimeError, OSError) as error:
+            self.close()
+            raise ModelError(f"vLLM does not start with {settings.model}: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+        self._in_flight = asyncio.Semaphore(settings.max_in_flight)
+
+    async def _open(self, lora: dict[str, Any]) -> None:
+        # Not returned: a future that holds the result would keep vLLM from being collected.
+        self._llm = _start(self._settings, lora)
+
+    def _prepare_adapters(self) -> None:
+        from vllm.lora.request import LoRARequest
+
+        folders = dict(self._settings.adapters)
+        if not folders:
+            return
+        identity = Path(self._identity.name)
+        write_identity_adapter(next(iter(folders.values())), identity)
+        for number, (name, folder) in enumerate(folders.items(), start=2):
+            self._lora[name] = LoRARequest(name, number, str(Path(folder).absolute()))
+        self._lora[None] = LoRARequest(_IDENTITY, 1, str(identity))
+
+    def _watch(self) -> None:
+        for core in self._watched:
+            self._loop.add_reader(core, self._core_ended)
+
+    def _unwatch(self) -> None:
+        for core in self._watched:
+            self._loop.remove_reader(core)
+            os.close(core)
+        self._watched = []
+
+    def _core_ended(self) -> None:
+        self._unwatch()
+        self._over = "the engine core has ended"
+        for answering in self._answering:
+            answering.cancel()
+
+    async def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """Answer every request. Rows: N -> N, same order.
+
+        Raises: EngineDead; ConfigError (an adapter that was not given), ModelError (a chat template
+        or tokenizer that cannot serve the request's turns or choices).
+        """
+        if self._closed:  # and with it the loop
+            raise EngineDead(self._over)
+        work = asyncio.run_coroutine_threadsafe(self._gather(requests), self._loop)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            if self._over:  # the end of the engine cancelled it, not the caller
+                raise EngineDead(self._over) from None
+            raise
+
+    async def _gather(self, requests: Sequence[Request]) -> list[Reply]:
+        me = asyncio.current_task()
+        assert me is not None
+        self._answering.add(me)
+        asked = [asyncio.ensure_future(self._one(request)) for request in requests]
+        try:
+            return list(await asyncio.gather(*asked))
+        finally:
+            self._answering.discard(me)
+            for one in asked:
+                one.cancel()
+
+    async def _one(self, request: Request) -> Reply:
+        from vllm.exceptions import VLLMClientError
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        if request.adapter not in self._lora:
+            raise ConfigError(f"the engine was opened without an adapter {request.adapter!r}")
+        async with self._in_flight:
+            if self._over:
+                raise EngineDead(self._over)
+            try:
+                match request.want:
+                    case Generate() as want:
+                        return await self._generate(request, want)
+                    case Choose() as want:
+                        return await self._choose(request, want)
+                    case Likelihood() as want:
+                        return await self._likelihood(request, want)
+            except VLLMClientError as error:
+                return Reply(refusal=Refusal("refused", str(error)))
+            except (EngineDeadError, EngineGenerateError) as error:
+                raise EngineDead(f"vLLM no longer answers: {error.__cause__ or error}") from error
+
+    async def _generate(self, request: Request, want: Generate) -> Reply:
+        ids = self._prompter.prompt(request.messages)
+        if refused := self._too_long(ids, want.max_tokens):
+            return refused
+        output = await self._ask(
+            request,
+            ids,
+            temperature=want.temperature,
+            top_p=want.top_p,
+            max_tokens=want.max_tokens,
+        )
+        written = output.outputs[0]
+        if written.finish_reason not in ("stop", "length"):
+            detail = f"vLLM ended it with {written.finish_reason!r}"
+            return _reply(output, refusal=Refusal("refused", detail))
+        return _reply(output, text=written.text, finish=written.finish_reason)
+
+    async def _choose(self, request: Request, want: Choose) -> Reply:
+        if len(want.choices) > _MAX_CHOICES:
+            raise ModelError(f"{len(want.choices)} choices; vLLM takes up to {_MAX_CHOICES}")
+        ids, tokens = self._prompter.choice(request.messages, want.choices)
+        if refused := self._too_long(ids, 1):
+            return refused
+        # These are raw log-probabilities of exactly these tokens, whatever token is sampled: no
+        # mask is needed, and none of the choices can fall out of a top-k.
+        output = await self._ask(
+            request, ids, max_tokens=1, logprob_token_ids=tokens, detokenize=False
+        )
+        found = output.outputs[0].logprobs[0]
+        probabilities = [math.exp(found[token].logprob) for token in tokens]
+        whole = sum(probabilities)
+        if not (math.isfinite(whole) and whole > 0.0):
+            return _reply(output, off_choice_mass=1.0)
+        return _reply(
+            output,
+            choice_probabilities=tuple(p / whole for p in probabilities),
+            off_choice_mass=min(max(1.0 - whole, 0.0), 1.0),
+        )
+
+    async def _likelihood(self, request: Request, want: Likelihood) -> Reply:
+        ids, start = self._prompter.continued(request.messages, want.continuation)
+        if refused := self._too_long(ids, 1):
+            return refused
+        if start == len(ids):
+            return Reply(prompt_tokens=len(ids))
+        # vLLM does not read the prefix cache for such a request: its log-probabilities are whole.
+        output = await self._ask(request, ids, max_tokens=1, prompt_logprobs=0, detokenize=False)
+        logprobs = tuple(
+            output.prompt_logprobs[place][ids[place]].logprob for place in range(start, len(ids))
+        )
+        finite = all(math.isfinite(logprob) for logprob in logprobs)
+        return _reply(output, token_logprobs=logprobs if finite else ())
+
+    async def _ask(self, request: Request, ids: list[int], **sampling: Any) -> Any:
+        params = self._params(
+            **{"temperature": 0.0, "output_kind": self._final_only, "skip_clone": True} | sampling
+        )
+        stream = self._llm.generate(
+            {"type": "token", "prompt_token_ids": ids},
+            params,
+            str(next(self._numbers)),
+            lora_request=self._lora[request.adapter],
+        )
+        last = None
+        async for output in stream:
+            last = output
+        if last is None:
+            raise EngineDead("vLLM ended a request without an answer")
+        return last
+
+    def _too_long(self, ids: list[int], max_tokens: int) -> Reply | None:
+        most = self._settings.max_model_tokens
+        if len(ids) + max_tokens <= most:
+            return None
+        detail = f"{len(ids):,} + {max_tokens:,} tokens > {most:,}"
+        return Reply(refusal=Refusal("prompt_too_long", detail), prompt_tokens=len(ids))
+
+    def close(self) -> None:
+        """Shut the engine core down; may be called twice."""
+        if self._closed:
+            return
+        self._closed, self._over = True, "the engine is closed"
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._identity.cleanup()
+        gc.collect()  # vLLM's cycles; left to the interpreter's end, their finalizers fail
+
+    async def _stop(self) -> None:
+        self._unwatch()
+        if self._llm is not None:
+            self._llm.shutdown(timeout=_SHUTDOWN_SECONDS)
+            self._llm = None
+        if self._lifeline is not None:
+            self._lifeline.cut()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+def _start(settings: EngineSettings, lora: dict[str, Any]) -> Any:
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.usage.usage_lib import UsageContext
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    args = AsyncEngineArgs(
+        model=settings.model,
+        revision=settings.revision,
+        tokenizer_revision=settings.revision,
+        dtype=settings.dtype,
+        seed=settings.seed,
+        max_model_len=settings.max_model_tokens,
+        max_num_batched_tokens=settings.max_batched_tokens,
+        max_num_seqs=settings.max_sequences,
+        enable_prefix_caching=True,
+        enable_chunked_prefill=True,
+        tensor_parallel_size=settings.tensor_parallel,
+        gpu_memory_utilization=settings.memory_fraction,
+        enforce_eager=settings.eager,
+        logprobs_mode="raw_logprobs",
+        disable_log_stats=True,
+        enable_log_requests=False,
+        **lora,
+    )
+    return AsyncLLM.from_engine_args(args, usage_context=UsageContext.LLM_CLASS)
+
+
+def _lora_arguments(settings: EngineSettings, base: JsonObject | None) -> dict[str, Any]:
+    """Check the adapters, and make room for no more than what they hold.
+
+    On CPU, vLLM gathers an adapter's weights anew for every token, at the full `max_lora_rank`: its
+    cost grows with that rank. And unless the modules are named, vLLM wraps lm_head too, and then
+    (0.32 on CPU) a request for prompt log-probabilities kills the engine core.
+    """
+    if not settings.adapters:
+        return {}
+    shapes = {folder: check_adapter(folder, base) for folder in settings.adapters.values()}
+    for folder, shape in shapes.items():
+        if shape.rank > settings.max_lora_rank:
+            raise ModelError(
+                f"{folder} has rank {shape.rank}, more than max_lora_rank {settings.max_lora_rank}"
+            )
+        if unserved := shape.modules & {"lm_head", "embed_tokens"}:
+            raise ModelError(f"{folder} adapts {sorted(unserved)}, which this engine cannot serve")
+    highest = max(shape.rank for shape in shapes.values())
+    if highest > _LORA_RANKS[-1]:
+        raise ModelError(f"rank {highest}: vLLM takes up to {_LORA_RANKS[-1]}")
+    return {
+        "enable_lora": True,
+        "max_loras": len(shapes) + 1,
+        "max_lora_rank": next(rank for rank in _LORA_RANKS if rank >= highest),
+        "lora_target_modules": sorted(frozenset().union(*(s.modules for s in shapes.values()))),
+    }
+
+
+def _reply(output: Any, **fields: Any) -> Reply:
+    return Reply(
+        prompt_tokens=len(output.prompt_token_ids),
+        cached_tokens=output.num_cached_tokens or 0,
+        output_tokens=len(output.outputs[0].token_ids),
+        **fields,
+    )
