@@ -1,0 +1,1 @@
+"""The stages' work: each reads parts, and puts and commits parts of its own. None knows another."""

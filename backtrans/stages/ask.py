@@ -1,0 +1,279 @@
+"""Ask a model about every row of a shard: the one model map, whatever the role.
+
+A shard is carried through all its pending role stages on one engine before it is let go: its rows
+are read from the parts upstream, every row's dialogue runs at once (the engine bounds how many
+requests are in flight), and the outcomes are committed as one part a stage.
+
+Promises: rows come out in the upstream's order, each with the role's fields or with the reason for
+which it was refused; a committed stage is not asked again; where another worker's commit won, its
+rows are what the next stage reads. A role or an engine that breaks the terms of a dialogue fails
+the attempt: no row is made up for it.
+
+Does not know: prompts and parsers (roles), models (engines), what runs it (runtimes), the
+configuration.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from backtrans.dialogue import Reply
+from backtrans.engines.engine import Engine, EngineSettings
+from backtrans.engines.opening import open_engine
+from backtrans.errors import AccountingError, ConfigError, DialogueBroken, KeyMissing
+from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.records import PAIR, SCORE, Reject, Row, is_kept, rejected, table
+from backtrans.roles.role import Role
+from backtrans.store import Store, StoreSettings
+from backtrans.work import Address
+
+SCHEMAS: dict[str, pa.Schema] = {"backtranslate": PAIR, "score": SCORE}
+"""What each role stage writes."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A stage whose part is read: its name and its fingerprint."""
+
+    stage: str
+    key_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStage:
+    """One role asked of every kept row of what lies upstream.
+
+    The first upstream leads: its kept rows, in its order, are the rows in. The others add their
+    columns to it by id, so that a judge reads the pair's instruction beside the segment's text.
+    """
+
+    stage: str  # a key of SCHEMAS
+    role: Role
+    key_fingerprint: str
+    upstream: tuple[Upstream, ...]
+    model: str  # what the rows name as their model
+
+    def __post_init__(self) -> None:
+        if self.stage not in SCHEMAS:
+            raise ConfigError(f"{self.stage!r} is no role stage; there are {', '.join(SCHEMAS)}")
+        if not self.upstream:
+            raise ConfigError(f"the role stage {self.stage!r} has nothing upstream")
+
+
+@dataclass(frozen=True, slots=True)
+class AskWork:
+    """Role stages that share an engine, as a runtime takes them."""
+
+    store: StoreSettings
+    engine: EngineSettings
+    stages: tuple[RoleStage, ...]  # in the order in which a shard goes through them
+    run: str
+    gpus_each: float = 0.0
+    uses_engine: bool = True
+
+    @property
+    def name(self) -> str:
+        """The stages, such as "backtranslate+score"."""
+        return "+".join(stage.stage for stage in self.stages)
+
+    def open(self) -> "AskWorker":
+        """Open the store and the engine. Raises: ModelError, EngineDead, StoreError."""
+        ledger = Ledger(Store(self.store))
+        return AskWorker(self.stages, self.run, ledger, open_engine(self.engine))
+
+
+class AskWorker:
+    """Carries shards through the role stages, several at a time, on one engine."""
+
+    def __init__(
+        self, stages: tuple[RoleStage, ...], run: str, ledger: Ledger, engine: Engine
+    ) -> None:
+        self._stages = stages
+        self._run = run
+        self._ledger = ledger
+        self._engine = engine
+
+    async def do(self, address: Address) -> tuple[list[Commit], int]:
+        """Carry a shard through: a commit a stage, made or found, and how many were made.
+
+        Raises: EngineDead; KeyMissing where an upstream is not committed; DialogueBroken,
+        AccountingError, StoreError.
+        """
+        # Store calls block, so they go to threads: the other shards' requests keep flowing.
+        parts = _Parts(self._ledger, address)
+        commits, made = [], 0
+        for stage in self._stages:
+            key = stage_key(stage.stage, stage.key_fingerprint, address.shard)
+            commit = await asyncio.to_thread(self._ledger.commit_of, stage.stage, key)
+            if commit is None:
+                commit, won = await self._ask(stage, key, address, parts)
+                made += won
+            commits.append(commit)
+        return commits, made
+
+    def close(self) -> None:
+        """Release the engine."""
+        self._engine.close()
+
+    async def _ask(
+        self, stage: RoleStage, key: str, address: Address, parts: "_Parts"
+    ) -> tuple[Commit, bool]:
+        """Ask about every row of a shard and commit the part; say whether this commit won."""
+        began = time.monotonic()
+        lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
+        rows_in = len(lead)
+        tally = Tally()
+        asked = joined(lead, others, address)
+        outcomes = await together([converse(stage.role, r, self._engine, tally) for r in asked])
+        schema = SCHEMAS[stage.stage]
+        rows = [
+            outcome_row(row["id"], outcome, stage, schema)
+            for row, outcome in zip(lead, outcomes, strict=True)
+        ]
+        part = await asyncio.to_thread(table, rows, schema)
+        commit, won = await asyncio.to_thread(
+            self._ledger.settle,
+            stage.stage,
+            key,
+            shard=address.shard,
+            object_url=address.object,
+            first_row=address.first_row,
+            rows_in=rows_in,
+            part=part,
+            usage=tally.usage(time.monotonic() - began),
+            run=self._run,
+        )
+        if won:
+            parts.remember(stage.stage, stage.key_fingerprint, part)
+        return commit, won
+
+
+class _Parts:
+    """The parts of one shard, each read once: segments serve the backward role and the judge."""
+
+    def __init__(self, ledger: Ledger, address: Address) -> None:
+        self._ledger = ledger
+        self._address = address
+        self._tables: dict[str, pa.Table] = {}
+
+    def remember(self, stage: str, key_fingerprint: str, part: pa.Table) -> None:
+        self._tables[stage_key(stage, key_fingerprint, self._address.shard)] = part
+
+    async def kept(self, upstream: Upstream) -> list[Row]:
+        """Return the kept rows of a stage's committed part. Raises: KeyMissing, StoreError."""
+        key = stage_key(upstream.stage, upstream.key_fingerprint, self._address.shard)
+        return await asyncio.to_thread(self._kept, upstream.stage, key)
+
+    def _kept(self, stage: str, key: str) -> list[Row]:
+        part = self._tables.get(key)
+        if part is None:
+            commit = self._ledger.commit_of(stage, key)
+            if commit is None:
+                raise KeyMissing(f"{stage}/{key}: {self._address.name} is not committed")
+            part = self._tables[key] = self._ledger.read_part(commit)
+        return [row for row in part.to_pylist() if is_kept(row)]
+
+
+def joined(lead: list[Row], others: list[list[Row]], address: Address) -> list[Row]:
+    """Return the leading rows with the others' columns added by id. Rows: N leading -> N.
+
+    Raises: AccountingError where another upstream lacks an id, or where ids repeat.
+    """
+    if len({row["id"] for row in lead}) != len(lead):
+        raise AccountingError(f"{address.name}: an id occurs twice")
+    by_id = [{row["id"]: row for row in rows} for rows in others]
+    whole_rows = []
+    for row in lead:
+        whole: Row = {}
+        for rows in by_id:
+            if row["id"] not in rows:
+                raise AccountingError(f"{address.name}: row {row['id']!r} is missing upstream")
+            whole |= rows[row["id"]]
+        whole_rows.append(whole | row)
+    return whole_rows
+
+
+class Tally:
+    """What replies cost, summed as they come."""
+
+    def __init__(self) -> None:
+        self._replies = 0
+        self._prompt_tokens = 0
+        self._cached_tokens = 0
+        self._output_tokens = 0
+
+    def add(self, replies: list[Reply]) -> None:
+        """Count some replies; a refused one names a prompt's tokens, and no model has read them."""
+        self._replies += len(replies)
+        replies = [reply for reply in replies if reply.refusal is None]
+        self._prompt_tokens += sum(reply.prompt_tokens for reply in replies)
+        self._cached_tokens += sum(reply.cached_tokens for reply in replies)
+        self._output_tokens += sum(reply.output_tokens for reply in replies)
+
+    def usage(self, seconds: float) -> Usage:
+        """Return the sums, with the wall time that they took."""
+        return Usage(
+            requests=self._replies,
+            prompt_tokens=self._prompt_tokens,
+            cached_tokens=self._cached_tokens,
+            output_tokens=self._output_tokens,
+            seconds=seconds,
+        )
+
+
+async def converse(role: Role, row: Row, engine: Engine, tally: Tally) -> Row | Reject:
+    """Carry one row's dialogue to its end: the role's fields, or its reject.
+
+    Raises: EngineDead; DialogueBroken where replies do not match requests, or the role ends with
+    neither fields nor a reject; whatever the role raises.
+    """
+    dialogue = role.converse(row)
+    try:
+        requests = next(dialogue)
+        while True:
+            replies = await engine.answer(requests)
+            if len(replies) != len(requests):
+                raise DialogueBroken(
+                    f"{role.version}, row {row['id']!r}: {len(requests)} requests were answered"
+                    f" by {len(replies)} replies"
+                )
+            tally.add(replies)
+            requests = dialogue.send(replies)
+    except StopIteration as end:
+        outcome = end.value
+    finally:
+        dialogue.close()
+    if not isinstance(outcome, dict | Reject):
+        raise DialogueBroken(
+            f"{role.version}, row {row['id']!r}: the role ended with {type(outcome).__name__}"
+        )
+    return outcome
+
+
+def outcome_row(row_id: str, outcome: Row | Reject, stage: RoleStage, schema: pa.Schema) -> Row:
+    """Build the row of a part. Raises: DialogueBroken for fields that the schema does not have."""
+    row: Row = {"id": row_id, "role_version": stage.role.version, "model": stage.model}
+    if isinstance(outcome, Reject):
+        return rejected(row, outcome)
+    # Arrow would drop an unknown key in silence, and with it what the model was asked for.
+    if unknown := sorted(outcome.keys() - set(schema.names)):
+        raise DialogueBroken(f"{stage.role.version} returned fields that no part has: {unknown}")
+    return {**outcome, **row}
+
+
+async def together(calls: list[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await calls at once, in order; the first failure ends the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

@@ -1,0 +1,151 @@
+"""Keep the pairs that the judge thinks well of, and say why the others go.
+
+Reads a shard's segments, pairs and scores, and joins them by id into rows that stand alone: the
+instruction, the response, the judgement and where it all came from. A4 holds the kept rows, A5
+those of them whose `split` says so.
+
+Promises: every scored pair comes out kept or refused; the order is the shard's. Does not know
+models, nor how rows are gathered into splits.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from backtrans.errors import StoreError
+from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.records import CURATED, Reject, Row, is_kept, rejected, table
+from backtrans.store import Store, StoreSettings
+from backtrans.work import Address
+
+STAGE = "curate"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Expected scores from which a pair is in A4 and A5, and floors under its signals in nats.
+
+    Source: 2308.06259 keeps score >= 4 as A4 and >= 4.5 as A5; how an integer reaches 4.5 it does
+    not say, the expectation over the digits does.
+    """
+
+    a4: float = 4.0
+    a5: float = 4.5
+    floors: tuple[tuple[str, float], ...] = ()
+
+    def judge(self, score: Row) -> str | Reject:
+        """Return the best split of a scored pair, or why it is in none.
+
+        A signal that is missing is under every floor: it was asked for and not to be had.
+        """
+        if score["score"] < self.a4:
+            return Reject("below_a4", f"{score['score']:.3f} < {self.a4:g}")
+        for signal, floor in self.floors:
+            value = score[signal]
+            if value is None or value < floor:
+                return Reject("signal_below_floor", f"{signal} {value} < {floor:g}")
+        return "A5" if score["score"] >= self.a5 else "A4"
+
+
+def curate(
+    segments: dict[str, Row], pairs: dict[str, Row], scores: list[Row], thresholds: Thresholds
+) -> list[Row]:
+    """Join kept scores with their pairs and segments and judge each. Rows: N scores -> N."""
+    rows = []
+    for score in scores:
+        segment, pair = segments[score["id"]], pairs[score["id"]]
+        row = {
+            **segment,
+            **score,
+            "instruction": pair["instruction"],
+            "response": segment["text"],
+            "backward_role": pair["role_version"],
+            "backward_model": pair["model"],
+            "forward_role": score["role_version"],
+            "forward_model": score["model"],
+        }
+        verdict = thresholds.judge(score)
+        if isinstance(verdict, Reject):
+            # The text stays in the segment's part; a refused row need not carry it again.
+            rows.append(rejected({**row, "response": None}, verdict))
+        else:
+            rows.append({**row, "split": verdict})
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class CurateWork:
+    """The stage as a runtime takes it."""
+
+    store: StoreSettings
+    thresholds: Thresholds
+    run: str
+    select_key: str  # fingerprints of the stages that it reads, and its own
+    backtranslate_key: str
+    score_key: str
+    curate_key: str
+    name: str = STAGE
+    uses_engine: bool = False
+    gpus_each: float = 0.0
+
+    def open(self) -> "CurateWorker":
+        """Open the store in this process."""
+        return CurateWorker(self, Ledger(Store(self.store)))
+
+
+class CurateWorker:
+    """Curates one shard after another."""
+
+    def __init__(self, work: CurateWork, ledger: Ledger) -> None:
+        self._work = work
+        self._ledger = ledger
+
+    async def do(self, address: Address) -> tuple[list[Commit], int]:
+        """Curate a shard unless that is done. Raises: StoreError where an upstream is missing."""
+        return await asyncio.to_thread(self._do, address)
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+    def _do(self, address: Address) -> tuple[list[Commit], int]:
+        work, ledger, shard = self._work, self._ledger, address.shard
+        key = stage_key(STAGE, work.curate_key, shard)
+        if (found := ledger.commit_of(STAGE, key)) is not None:
+            return [found], 0
+        began = time.monotonic()
+        segments = self._kept(self._upstream("select", work.select_key, shard))
+        pairs = self._kept(self._upstream("backtranslate", work.backtranslate_key, shard))
+        scored = self._upstream("score", work.score_key, shard)
+        scores = self._kept(scored)
+        rows = curate(
+            {row["id"]: row for row in segments},
+            {row["id"]: row for row in pairs},
+            [{**row, "run": scored.run} for row in scores],
+            work.thresholds,
+        )
+        part = table(rows, CURATED)
+        commit, won = ledger.settle(
+            STAGE,
+            key,
+            shard=shard,
+            object_url=address.object,
+            first_row=address.first_row,
+            rows_in=len(scores),
+            part=part,
+            usage=Usage(seconds=time.monotonic() - began),
+            run=work.run,
+        )
+        return [commit], int(won)
+
+    def _upstream(self, stage: str, stage_fingerprint: str, shard: str) -> Commit:
+        key = stage_key(stage, stage_fingerprint, shard)
+        commit = self._ledger.commit_of(stage, key)
+        if commit is None:
+            raise StoreError(f"{stage}/{key}: not committed, though {STAGE} was asked for it")
+        return commit
+
+    def _kept(self, commit: Commit) -> list[Row]:
+        part: pa.Table = self._ledger.read_part(commit)
+        return [row for row in part.to_pylist() if is_kept(row)]
