@@ -1,0 +1,113 @@
+"""What a pipeline tells those who watch it: a plan, a run's summary, the standing of each stage.
+
+Plain data; how it is shown is the command line's affair, how it comes about the pipeline's.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+from backtrans.ledger import Commit
+from backtrans.stages.publish import Snapshot
+from backtrans.work import Receipt
+
+
+class Observer(Protocol):
+    """Whoever watches a run. Every call returns at once."""
+
+    def note(self, line: str) -> None:
+        """Hear something worth a line."""
+        ...
+
+    def phase(self, name: str, addresses: int) -> None:
+        """Hear that so many addresses will now be carried through these stages."""
+        ...
+
+    def receipt(self, receipt: Receipt) -> None:
+        """Hear what came of one of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """Where a stage stands. `pending` counts shards (objects, for select) by why they are."""
+
+    stage: str
+    committed: int
+    pending: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do. `unread_objects` hold shards that cannot be counted yet."""
+
+    objects: int
+    duplicate_objects: list[str]
+    unread_objects: int
+    shards: int
+    stages: list[StagePlan]
+    changes: list[str]  # the recipe against that of the last run, a field a line
+    changed_stages: list[str]  # which those changes make pending
+
+    @property
+    def nothing_pending(self) -> bool:
+        """Say whether a run would compute nothing."""
+        return not any(stage.pending for stage in self.stages)
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """A stage's committed shards of the present corpus and recipe, and what their rows became."""
+
+    stage: str
+    shards: int
+    rows_in: int
+    kept: int
+    rejects: dict[str, int]
+    requests: int
+    prompt_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    seconds: float
+
+    @classmethod
+    def of(cls, stage: str, commits: list[Commit]) -> "StageStatus":
+        """Add up the commits of a stage."""
+        rejects: Counter[str] = Counter()
+        for commit in commits:
+            rejects.update(commit.counts.rejects)
+        return cls(
+            stage,
+            shards=len(commits),
+            rows_in=sum(c.counts.rows_in for c in commits),
+            kept=sum(c.counts.kept for c in commits),
+            rejects=dict(rejects.most_common()),
+            requests=sum(c.usage.requests for c in commits),
+            prompt_tokens=sum(c.usage.prompt_tokens for c in commits),
+            cached_tokens=sum(c.usage.cached_tokens for c in commits),
+            output_tokens=sum(c.usage.output_tokens for c in commits),
+            seconds=sum(c.usage.seconds for c in commits),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is there now."""
+
+    stages: list[StageStatus]
+    snapshot: Snapshot | None
+    files: dict[str, list[str]]  # of the snapshot, as other programs open them
+    quarantined: list[str]
+    last_run: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did."""
+
+    run: str
+    made: dict[str, int]  # commits made by stage
+    quarantined: list[str]  # name and error of each shard given up
+    complete: float  # share of the shards that reached the end
+    snapshot: Snapshot | None
+    seconds: float

@@ -1,0 +1,210 @@
+"""A configuration, resolved: fingerprints, addresses' keys, and the stages' work as plain values.
+
+Promises: what decides a stage's result, and nothing else, enters its fingerprint, together with the
+fingerprints of what it reads; where and how things run enters none. Two roles on one base get one
+engine.
+
+Does not know: what is committed, what is pending, who maps the work.
+"""
+
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from backtrans.config import Config, Model, Sampling, Workers
+from backtrans.corpus.reader import ReaderSettings
+from backtrans.corpus.segment import SegmentSettings
+from backtrans.dialogue import Generate
+from backtrans.engines.engine import EngineSettings
+from backtrans.engines.model_files import model_fingerprint
+from backtrans.ledger import fingerprint, stage_key
+from backtrans.roles.backtranslate import Backtranslate
+from backtrans.roles.score import Score
+from backtrans.stages import select as select_stage
+from backtrans.stages.ask import AskWork, RoleStage, Upstream
+from backtrans.stages.curate import CurateWork, Thresholds
+from backtrans.stages.select import SelectWork
+from backtrans.store import StoreSettings
+from backtrans.work import RuntimeSettings
+
+
+class Resolved:
+    """What a configuration comes to. Reading `models` reads model folders."""
+
+    def __init__(self, config: Config, ray_auth_token: bool = False) -> None:
+        self._recipe = config.recipe
+        self._ray_auth_token = ray_auth_token
+        self._placement = config.placement
+
+    @cached_property
+    def store(self) -> StoreSettings:
+        """Where everything that the run writes lies."""
+        return StoreSettings(self._placement.root, **self._placement.store.model_dump())
+
+    @cached_property
+    def models(self) -> dict[str, str]:
+        """Name each role's model, base and adapter together, by content. Raises: ModelError."""
+        models = self._recipe.models
+        return {"backward": _identity(models.backward), "forward": _identity(models.forward)}
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What each stage depends on, hashed, with what its upstream depends on."""
+        recipe = self._recipe
+        reading = recipe.corpus.model_dump(exclude={"paths"})
+        select = fingerprint(select_stage.VERSION, reading, recipe.select.model_dump())
+        asked = [_served_anywhere(self.backtranslate), self.models["backward"]]
+        backtranslate = fingerprint("backtranslate", asked, select)
+        judged = [_served_anywhere(self.score), self.models["forward"]]
+        score = fingerprint("score", judged, backtranslate)
+        return {
+            "select": select,
+            "backtranslate": backtranslate,
+            "score": score,
+            "curate": fingerprint("curate", recipe.curate.model_dump(), score),
+        }
+
+    def key(self, stage: str, shard: str) -> str:
+        """Return the key under which a stage commits a shard."""
+        return stage_key(stage, self.fingerprints[stage], shard)
+
+    # ------------------------------------------------------------------ roles and their work
+
+    @cached_property
+    def backtranslate(self) -> Backtranslate:
+        """The backward role of the recipe."""
+        recipe = self._recipe.backtranslate
+        adapter = "backward" if self._recipe.models.backward.adapter else None
+        return Backtranslate(_generate(recipe), recipe.max_instruction_chars, adapter)
+
+    @cached_property
+    def score(self) -> Score:
+        """The judging role of the recipe."""
+        recipe = self._recipe.score
+        adapter = "forward" if self._recipe.models.forward.adapter else None
+        sampling = _generate(recipe.sampling)
+        return Score(recipe.form, tuple(recipe.signals), sampling, adapter=adapter)
+
+    def select_work(self, run: str) -> SelectWork:
+        """Return the selecting stage's work."""
+        corpus, select = self._recipe.corpus, self._recipe.select
+        columns = {str(field): column for field, column in corpus.columns.items()}
+        return SelectWork(
+            self.store,
+            self.store,
+            ReaderSettings(corpus.format, columns),
+            SegmentSettings(min_chars=select.min_chars, max_chars=select.max_chars),
+            corpus.shard_rows,
+            self.fingerprints["select"],
+            run,
+        )
+
+    def ask_works(self, run: str) -> list[AskWork]:
+        """Return one work an engine: roles on the same base go through it together."""
+        found, models = self.fingerprints, self._recipe.models
+        select = Upstream("select", found["select"])
+        backward = RoleStage(
+            "backtranslate",
+            self.backtranslate,
+            found["backtranslate"],
+            (select,),
+            _label(models.backward, self.models["backward"]),
+        )
+        forward = RoleStage(
+            "score",
+            self.score,
+            found["score"],
+            (Upstream("backtranslate", found["backtranslate"]), select),
+            _label(models.forward, self.models["forward"]),
+        )
+        if _without_adapter(models.backward) == _without_adapter(models.forward):
+            both = {"backward": models.backward, "forward": models.forward}
+            return [self._ask_work(run, both, (backward, forward))]
+        return [
+            self._ask_work(run, {"backward": models.backward}, (backward,)),
+            self._ask_work(run, {"forward": models.forward}, (forward,)),
+        ]
+
+    def _ask_work(
+        self, run: str, models: dict[str, Model], stages: tuple[RoleStage, ...]
+    ) -> AskWork:
+        options = self._placement.engine
+        base = next(iter(models.values()))
+        engine = EngineSettings(
+            kind=base.engine,
+            model=base.path,
+            revision=base.revision,
+            adapters={name: m.adapter for name, m in models.items() if m.adapter},
+            seed=base.seed,
+            dtype=base.dtype,
+            max_model_tokens=base.max_model_tokens,
+            chat_template=base.chat_template,
+            **options.model_dump(exclude={"device"}),
+        )
+        gpus = float(options.tensor_parallel) if self._on_gpus() else 0.0
+        return AskWork(self.store, engine, stages, run, gpus_each=gpus)
+
+    def _on_gpus(self) -> bool:
+        device = self._placement.engine.device
+        if device == "auto":
+            # A cluster's head sees no GPU of its workers'; the device file is NVIDIA's driver's.
+            joins_cluster = self._placement.ray_address is not None
+            return joins_cluster or Path("/dev/nvidiactl").exists()
+        return device == "gpu"
+
+    def curate_work(self, run: str) -> CurateWork:
+        """Return the curating stage's work."""
+        curate, found = self._recipe.curate, self.fingerprints
+        return CurateWork(
+            self.store,
+            Thresholds(curate.a4, curate.a5, tuple(sorted(curate.floors.items()))),
+            run,
+            select_key=found["select"],
+            backtranslate_key=found["backtranslate"],
+            score_key=found["score"],
+            curate_key=found["curate"],
+        )
+
+    def runtime_settings(self, run: str, workers: Workers) -> RuntimeSettings:
+        """Return how a runtime places work."""
+        return RuntimeSettings(
+            run=run,
+            store=self.store,
+            max_attempts=self._placement.max_attempts,
+            in_flight=workers.in_flight,
+            min_workers=workers.min,
+            max_workers=workers.max,
+            ray_address=self._placement.ray_address,
+            ray_auth_token=self._ray_auth_token,
+        )
+
+
+def _generate(sampling: Sampling) -> Generate:
+    return Generate(sampling.max_tokens, sampling.temperature, sampling.top_p)
+
+
+def _served_anywhere(role: Backtranslate | Score) -> dict[str, Any]:
+    """Return a role's fields without its adapter's name: the slot changes no answer."""
+    return asdict(replace(role, adapter=None))
+
+
+def _without_adapter(model: Model) -> Model:
+    return model.model_copy(update={"adapter": None})
+
+
+def _identity(model: Model) -> str:
+    # The context is part of it: it decides which prompts are refused.
+    settings = model.model_dump(exclude={"path", "revision", "adapter"})
+    if model.engine == "scripted":
+        return fingerprint(model.path, settings)
+    adapter = model_fingerprint(model.adapter, None) if model.adapter else None
+    return fingerprint(model_fingerprint(model.path, model.revision), adapter, settings)
+
+
+def _label(model: Model, identity: str) -> str:
+    """Name a model in rows as people know it, and by content where names could lie."""
+    names = [model.path.rstrip("/").rsplit("/", 1)[-1]]
+    if model.adapter:
+        names.append(model.adapter.rstrip("/").rsplit("/", 1)[-1])
+    return f"{'+'.join(names)}@{model.revision or identity[:12]}"
