@@ -1,0 +1,197 @@
+"""The command line: `backtrans demo | validate | plan | run | status | sweep | schema`.
+
+Exit codes:
+    0  done (for `run`: at least min_complete of the shards reached the end)
+    1  something failed: an input, the store, a model; the last line says what
+    2  the command or the configuration is wrong
+    3  fewer shards than min_complete reached the end; a later run goes on from there
+  130  interrupted; a later run goes on from there
+
+Environment variables are read here and in jobs/, and nowhere else.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from backtrans import __version__
+from backtrans.accounts import Plan, Status
+from backtrans.config import Config, load
+from backtrans.errors import BacktransError, ConfigError, RunIncomplete
+from backtrans.pipeline import Pipeline
+from backtrans.progress import Shown
+from backtrans.runtime.ray_data import check_environment
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Instruction backtranslation as a resumable, distributed job.",
+)
+
+ConfigPath = Annotated[Path, typer.Argument(help="The run's YAML file.", metavar="CONFIG")]
+
+
+def _out() -> Console:
+    # Made when it is used, so that it writes to the stream that is then standard output.
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _pipeline(path: Path) -> Pipeline:
+    check_environment(os.environ)
+    return Pipeline(load(path), ray_auth_token=os.environ.get("RAY_AUTH_MODE") == "token")
+
+
+@app.command()
+def validate(config: ConfigPath) -> None:
+    """Read CONFIG, its models and its list of inputs, and say what is wrong with them."""
+    pipeline = _pipeline(config)
+    objects = pipeline.objects()
+    models = pipeline.resolved.models
+    _out().print(f"{config}: valid; {len(objects):,} input object(s)", markup=False)
+    for role, model in models.items():
+        _out().print(f"  {role}: {model}", markup=False)
+
+
+@app.command()
+def plan(config: ConfigPath) -> None:
+    """Say what a run would do and why; touch nothing."""
+    _show_plan(_out(), _pipeline(config).plan())
+
+
+@app.command()
+def run(config: ConfigPath) -> None:
+    """Do what is pending, and publish the splits. Run it again at any time."""
+    console, pipeline = _out(), _pipeline(config)
+    shown = Shown(console)
+    try:
+        summary = pipeline.run(shown)
+    finally:
+        shown.close()
+    _show_status(console, pipeline.status())
+    made = ", ".join(f"{stage} {count:,}" for stage, count in summary.made.items()) or "nothing"
+    console.print(f"run {summary.run}: computed {made}; {summary.seconds:,.1f} s", markup=False)
+
+
+@app.command()
+def status(config: ConfigPath) -> None:
+    """Show each stage's rows, the rejects by reason, and the splits."""
+    _show_status(_out(), _pipeline(config).status())
+
+
+@app.command()
+def sweep(
+    config: ConfigPath,
+    older_than_hours: Annotated[float, typer.Option(help="Leave younger ones alone.")] = 24.0,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them; else only list.")] = False,
+) -> None:
+    """List the parts that no commit points at, which late or broken attempts left behind."""
+    pipeline = _pipeline(config)
+    orphans = pipeline.orphans(older_than_hours * 3600)
+    for key in orphans:
+        _out().print(key, markup=False)
+    if delete:
+        pipeline.ledger.sweep(orphans)
+    _out().print(f"{len(orphans):,} orphan(s){' deleted' if delete else ''}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a configuration, for editors."""
+    sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    documents: Annotated[int, typer.Option(help="Web documents to generate.", min=20)] = 800,
+) -> None:
+    """Run the whole job in a small generated world, with real models, and check it by the truth."""
+    from backtrans.demo import run_demo
+
+    run_demo(folder, documents, _out())
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        _out().print(__version__)
+        raise typer.Exit
+    # Ray's core says of every pool of restartable actors that its arguments might be lost; they are
+    # held for as long as the pool is. What fails in earnest is raised, and does not depend on this.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if not sys.stdout.isatty():
+        # Ray colours the lines that it relays from its workers, unless it is told not to.
+        os.environ.setdefault("RAY_COLOR_PREFIX", "0")
+
+
+def _show_plan(console: Console, plan: Plan) -> None:
+    shards = f"{plan.shards:,} shard(s) known"
+    if plan.unread_objects:
+        shards += f"; {plan.unread_objects:,} object(s) not read yet hold more"
+    console.print(f"{plan.objects:,} input object(s), {shards}", markup=False)
+    for name in plan.duplicate_objects:
+        console.print(f"  {name}: the same content as another object; read once", markup=False)
+    for line in plan.changes:
+        console.print(f"  changed: {line}", markup=False)
+    for stage in plan.stages:
+        unit = "object(s)" if stage.stage == "select" else "shard(s)"
+        why = "; ".join(f"{count:,} {reason}" for reason, count in stage.pending.items())
+        pending = sum(stage.pending.values())
+        console.print(
+            f"{stage.stage:14} {stage.committed:,} {unit} done, {pending:,} pending"
+            + (f": {why}" if why else ""),
+            markup=False,
+        )
+
+
+def _show_status(console: Console, status: Status) -> None:
+    for stage in status.stages:
+        console.print(
+            f"{stage.stage:14} {stage.shards:,} shard(s): {stage.rows_in:,} rows in,"
+            f" {stage.kept:,} kept, {stage.rows_in - stage.kept:,} rejected"
+            + (
+                f"; {stage.requests:,} requests, {stage.prompt_tokens:,} prompt tokens"
+                f" ({stage.cached_tokens:,} cached), {stage.output_tokens:,} written"
+                if stage.requests
+                else ""
+            ),
+            markup=False,
+        )
+        for reason, count in stage.rejects.items():
+            console.print(f"  {count:>8,}  {reason}", markup=False)
+    for line in status.quarantined:
+        console.print(f"quarantined in the last run: {line}", markup=False)
+    if status.snapshot is None:
+        console.print("no snapshot published yet")
+        return
+    for split, files in status.files.items():
+        rows = status.snapshot.rows[split]
+        console.print(f"{split}: {rows:,} rows in {', '.join(files)}", markup=False)
+
+
+def main() -> NoReturn:
+    """Run the command line; turn every error of ours into one line and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except ConfigError as error:
+        _fail(str(error), 2)
+    except RunIncomplete as error:
+        _fail(str(error), 3)
+    except BacktransError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted; run it again to go on", 130)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"backtrans: {message}\n")
+    sys.exit(code)

@@ -1,0 +1,168 @@
+"""The whole job on its real parts: vLLM, Ray Data, an S3 server, real web documents."""
+
+import io
+import itertools
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from backtrans.config import load
+from backtrans.pipeline import Pipeline
+from backtrans.work import Receipt
+from tests.jobs import Silent, config, configuration, published, write_corpus
+
+DOLMA = Path(__file__).parent.parent.parent / "shared/data/dolma/cc_en_head-0091.jsonl.gz"
+
+
+def by_id(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: row["id"])
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_run_over_ray_gives_what_a_run_in_this_process_gives(tmp_path: Path) -> None:
+    write_corpus(tmp_path, files=3)
+    here = Pipeline(config(tmp_path, placement__root="here"))
+    here.run(Silent())
+    there = Pipeline(config(tmp_path, placement__root="there", placement__runtime="ray"))
+    watching = Silent()
+    there.run(watching)
+    assert [name for name, _ in watching.phases] == ["select", "backtranslate+score", "curate"]
+    assert by_id(published(there)) == by_id(published(here))
+    again = Silent()
+    Pipeline(there.config).run(again)
+    assert again.phases == []
+
+
+class KillsAWorker(Silent):
+    """Kills one Ray worker process, that which holds the engine, at the first receipts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.killed = 0
+
+    def receipt(self, receipt: Receipt) -> None:
+        super().receipt(receipt)
+        if self.phases[-1][0] != "backtranslate+score" or self.killed >= 2:
+            return
+        for child in psutil.Process(os.getpid()).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it ended between the listing and the look
+                if "MapWorker" in " ".join(child.cmdline()):
+                    child.send_signal(signal.SIGKILL)
+                    self.killed += 1
+                    return
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_worker_killed_in_the_middle_of_a_run_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    write_corpus(tmp_path, files=6)
+    whole = Pipeline(config(tmp_path, placement__root="whole"))
+    whole.run(Silent())
+    killed = Pipeline(config(tmp_path, placement__root="killed", placement__runtime="ray"))
+    watching = KillsAWorker()
+    killed.run(watching)
+    assert watching.killed, "no worker was found to kill"
+    assert by_id(published(killed)) == by_id(published(whole))
+
+
+def microworld_models(adapters: Any) -> dict[str, Any]:
+    base = {"path": str(adapters.base), "max_model_tokens": 1024, "dtype": "float32"}
+    return {
+        "backward": {**base, "adapter": str(adapters.backward)},
+        "forward": {**base, "adapter": str(adapters.forward)},
+    }
+
+
+def dolma_changes(adapters: Any) -> dict[str, Any]:
+    return {
+        "recipe__corpus": {"paths": [str(DOLMA)], "shard_rows": 4},
+        "recipe__select": {"min_chars": 1, "max_chars": 100_000},
+        "recipe__models": microworld_models(adapters),
+        "recipe__backtranslate": {"max_tokens": 48},
+        "placement__engine": {"device": "cpu", "eager": True, "max_batched_tokens": 4096},
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+@pytest.mark.skipif(not DOLMA.exists(), reason="the ten real Dolma documents are not there")
+def test_ten_real_web_documents_are_all_accounted_for_on_disk_and_in_s3(
+    tmp_path: Path, adapters: Any, s3_settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = [
+        {"placement__root": "out"},
+        {
+            "placement__root": s3_settings.root,
+            "placement__store": {
+                "endpoint_url": s3_settings.endpoint_url,
+                "region": s3_settings.region,
+                "addressing": s3_settings.addressing,
+            },
+        },
+    ]
+    for number, root in enumerate(roots):
+        path = configuration(tmp_path, f"{number}.yaml", **dolma_changes(adapters), **root)
+        pipeline = Pipeline(load(path))
+        pipeline.run(Silent())
+        stages = pipeline.status().stages
+        assert stages[0].rows_in == 10
+        assert stages[0].kept == 10
+        for before, after in itertools.pairwise(stages):
+            assert after.rows_in == before.kept
+            assert after.kept + sum(after.rejects.values()) == after.rows_in
+        # One document has 65,846 characters: no prompt of 1,024 tokens holds it.
+        assert stages[1].rejects.get("prompt_too_long", 0) >= 1
+        long = max(pipeline.rows("select"), key=lambda row: len(row["text"]))
+        refused = {row["id"]: row for row in pipeline.rows("backtranslate")}[long["id"]]
+        assert refused["reject_reason"] == "prompt_too_long"
+        assert "tokens" in refused["reject_detail"]
+        assert len(published(pipeline)) == stages[-1].kept
+        again = Silent()
+        pipeline.run(again)
+        assert again.phases == []
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+@pytest.mark.ray
+def test_the_demo_checks_itself_by_the_truth_and_asks_nothing_twice(
+    tmp_path: Path, adapters: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from backtrans.demo import run_demo
+
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo/models").symlink_to(adapters.backward.parent)
+    console = Console(width=200)
+    first, found = run_demo(tmp_path / "demo", 400, console)
+    out = capsys.readouterr().out
+    assert "verifies the machinery" in out
+    assert first.snapshot is not None
+    assert set(first.made) == {"select", "backtranslate", "score", "curate"}
+    # The goals of the demo's default, on a world that chose nothing.
+    assert found.base_rate is not None
+    assert found.base_rate <= 0.4
+    assert found.seen_names.f1 is not None
+    assert found.seen_names.f1 >= 0.95
+    assert found.floored_auc is not None
+    assert found.floored_auc >= 0.95
+    assert found.floored.precision is not None
+    assert found.floored.precision >= 0.90
+    assert found.floored.recall is not None
+    assert found.floored.recall >= 0.5
+    second, again = run_demo(tmp_path / "demo", 400, console)
+    assert second.made == {}
+    assert second.snapshot == first.snapshot
+    assert again == found
+    rows = 0
+    for key in first.snapshot.files["A5"]:
+        rows += pq.read_table(io.BytesIO((tmp_path / "demo/out" / key).read_bytes())).num_rows
+    assert rows == first.snapshot.rows["A5"] == found.floored.selected
