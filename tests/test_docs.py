@@ -1,0 +1,48 @@
+"""What the documents say is true: files are in the tree, commands exist, links lead on."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from backtrans.cli import app
+from backtrans.config import Config
+from backtrans.stages.publish import PUBLISHED
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_tree_in_the_readme_is_that_of_the_code() -> None:
+    subprocess.run([sys.executable, ROOT / "scripts/tree.py", "check"], check=True)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files_that_are_there(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_the_documents_exist(document: Path) -> None:
+    commands = {
+        command.callback.__name__ for command in app.registered_commands if command.callback
+    }
+    named = set(re.findall(r"^backtrans (\w+)", document.read_text(), re.MULTILINE))
+    assert named <= commands
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^make (\w+)", document.read_text(), re.MULTILINE)) <= targets
+
+
+def test_the_configuration_in_the_readme_is_one_that_loads() -> None:
+    example = README.split("```yaml")[1].split("```")[0]
+    Config.model_validate(yaml.safe_load(example))
+
+
+def test_every_column_of_a_split_is_documented() -> None:
+    documented = set(re.findall(r"\w+", (ROOT / "docs/splits.md").read_text()))
+    assert set(PUBLISHED.names) <= documented
