@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backtrans.ledger import Commit
-from backtrans.stages.publish import Snapshot
+from backtrans.snapshots import Snapshot
 from backtrans.work import Receipt
 
 

@@ -26,7 +26,8 @@ from backtrans.ledger import Commit, Ledger
 from backtrans.records import Row
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
-from backtrans.stages.publish import publish, snapshots
+from backtrans.snapshots import latest
+from backtrans.stages.publish import publish
 from backtrans.stages.select import index_key
 from backtrans.store import ObjectInfo, Store, content_fingerprint, list_inputs
 from backtrans.work import Address, Runtime, RuntimeSettings, Work
@@ -162,7 +163,9 @@ class Pipeline:
         total = len(shards) + len(unread)
         complete = len(curated) / total if total else 1.0
         enough = complete >= self.config.placement.min_complete
-        snapshot = publish(self.ledger, curated, run, _now()) if enough else None
+        snapshot = None
+        if enough:
+            snapshot = publish(self.ledger, curated, self.resolved.fingerprints, run, _now())
         seconds = time.monotonic() - began
         summary = Summary(run, dict(walk.made), walk.given_up, complete, snapshot, seconds)
         self.ledger.put_run(run, {**record, "ended_at": _now(), "summary": asdict(summary)})
@@ -197,14 +200,13 @@ class Pipeline:
         for stage in STAGES:
             commits = self._commits(stage.name, shards)
             stages.append(StageStatus.of(stage.name, commits))
-        published = snapshots(self.ledger)
-        latest = published[-1] if published else None
-        files = latest.files if latest else {}
+        snapshot = latest(self.ledger)
+        files = snapshot.files if snapshot else {}
         last = self._last_run()
         given_up = self.ledger.quarantined(last["run"]) if last else []
         return Status(
             stages,
-            latest,
+            snapshot,
             {split: [self.ledger.store.url(key) for key in keys] for split, keys in files.items()},
             [f"{q.stage}: {q.name}: {q.error}" for q in given_up],
             last["run"] if last else None,

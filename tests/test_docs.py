@@ -10,7 +10,7 @@ import yaml
 
 from backtrans.cli import app
 from backtrans.config import Config
-from backtrans.stages.publish import PUBLISHED
+from backtrans.snapshots import PUBLISHED
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
