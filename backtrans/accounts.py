@@ -7,9 +7,21 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
-from backtrans.ledger import Commit
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from backtrans.snapshots import Snapshot
 from backtrans.work import Receipt
+
+_SUMMED = (
+    "rows_in",
+    "kept",
+    "requests",
+    "prompt_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "seconds",
+)
 
 
 class Observer(Protocol):
@@ -71,23 +83,14 @@ class StageStatus:
     seconds: float
 
     @classmethod
-    def of(cls, stage: str, commits: list[Commit]) -> "StageStatus":
-        """Add up the commits of a stage."""
+    def of(cls, stage: str, commits: pa.Table) -> "StageStatus":
+        """Add up the commits of a stage, given as checkpoint.COMMITS."""
         rejects: Counter[str] = Counter()
-        for commit in commits:
-            rejects.update(commit.counts.rejects)
-        return cls(
-            stage,
-            shards=len(commits),
-            rows_in=sum(c.counts.rows_in for c in commits),
-            kept=sum(c.counts.kept for c in commits),
-            rejects=dict(rejects.most_common()),
-            requests=sum(c.usage.requests for c in commits),
-            prompt_tokens=sum(c.usage.prompt_tokens for c in commits),
-            cached_tokens=sum(c.usage.cached_tokens for c in commits),
-            output_tokens=sum(c.usage.output_tokens for c in commits),
-            seconds=sum(c.usage.seconds for c in commits),
-        )
+        for chunk in commits["rejects"].chunks:
+            for reason, rows in zip(chunk.keys.to_pylist(), chunk.items.to_pylist(), strict=True):
+                rejects[reason] += rows
+        sums = {name: pc.sum(commits[name]).as_py() or 0 for name in _SUMMED}
+        return cls(stage, shards=commits.num_rows, rejects=dict(rejects.most_common()), **sums)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,11 @@ def stage_key(stage: str, stage_fingerprint: str, shard: str) -> str:
     return fingerprint(stage, stage_fingerprint, shard)
 
 
+def index_key(select_fingerprint: str, object_fingerprint: str) -> str:
+    """Return the key of an input object's index."""
+    return fingerprint("index", select_fingerprint, object_fingerprint)
+
+
 def _check_plain(value: object) -> None:
     match value:
         case None | bool() | int() | float() | str():

@@ -8,6 +8,7 @@ The layout under the root:
     attempts/<run>/<stage>/<key>.<n>          put_new: how often a run has begun a shard
     quarantine/<run>/<stage>/<key>.json       a shard given up in that run, with its error
     runs/<run>.json                           recipe, placement, figures of a run
+    epochs/<n>                                put_new: begun before a commit is deleted or replaced
 
 Promises (DESIGN laws 1 to 3, 5): a part is committed only when its rows are accounted for; readers
 go by commits, never by listings of parts; a late attempt leaves an orphan that nothing reads and
@@ -41,6 +42,7 @@ from backtrans.entries import (
     decoded,
     encoded,
     fingerprint,
+    index_key,
     is_name,
     stage_key,
 )
@@ -48,7 +50,16 @@ from backtrans.errors import KeyMissing, StoreError
 from backtrans.records import Counts
 from backtrans.store import ObjectInfo, Store, is_temporary
 
-__all__ = ["Commit", "Index", "Ledger", "Quarantined", "Usage", "fingerprint", "stage_key"]
+__all__ = [
+    "Commit",
+    "Index",
+    "Ledger",
+    "Quarantined",
+    "Usage",
+    "fingerprint",
+    "index_key",
+    "stage_key",
+]
 
 Record = TypeVar("Record")
 
@@ -206,6 +217,19 @@ class Ledger:
             return decoded(RUN, key, self.store.get(key))
 
         return list(_read_at_once(read, keys))
+
+    def epoch(self) -> int:
+        """Return the number of the present epoch, from 0. While it lasts no commit is removed."""
+        return max(
+            (int(info.key.removeprefix("epochs/")) for info in self.store.list("epochs/")),
+            default=0,
+        )
+
+    def begin_epoch(self) -> None:
+        """Begin another epoch, before a commit is deleted or replaced: it ends all checkpoints."""
+        number = self.epoch() + 1
+        while not self.store.put_new(f"epochs/{number:06d}", b""):
+            number += 1
 
     def orphans(self, older_than_seconds: float, now: float) -> list[str]:
         """Return the keys of parts that no commit points at and that are older than that.

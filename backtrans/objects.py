@@ -43,6 +43,7 @@ class ObjectInfo:
     size_bytes: int
     modified: float  # seconds since the epoch; the store's clock
     etag: str | None  # S3's, which changes with the content; None for local files
+    stamp: str = ""  # of a local input: changes with every write to it, or to its name
 
 
 class Objects(Protocol):

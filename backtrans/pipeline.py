@@ -20,15 +20,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backtrans.accounts import Observer, Plan, StagePlan, StageStatus, Status, Summary
+from backtrans.checkpoint import commits_in
+from backtrans.committed import Committed
 from backtrans.config import Config, differences
 from backtrans.errors import RunIncomplete
-from backtrans.ledger import Commit, Ledger
+from backtrans.ledger import Ledger, index_key
 from backtrans.records import Row
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
 from backtrans.snapshots import latest
 from backtrans.stages.publish import publish
-from backtrans.stages.select import index_key
 from backtrans.store import ObjectInfo, Store, content_fingerprint, list_inputs
 from backtrans.work import Address, Runtime, RuntimeSettings, Work
 
@@ -53,11 +54,11 @@ STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class InputObject:
-    """One distinct content of the corpus; `also` names the other objects that hold the same."""
+    """One distinct content of the corpus; `also` are the other objects that hold the same."""
 
     info: ObjectInfo
     fingerprint: str
-    also: tuple[str, ...] = ()
+    also: tuple[ObjectInfo, ...] = ()
 
 
 class Pipeline:
@@ -76,36 +77,15 @@ class Pipeline:
 
     def objects(self) -> list[InputObject]:
         """List the corpus by content: the same bytes under two names are one object."""
-        settings = self.resolved.store
-        by_content: dict[str, list[ObjectInfo]] = {}
-        for info in list_inputs(list(self.config.recipe.corpus.paths), settings):
-            by_content.setdefault(content_fingerprint(info, settings), []).append(info)
-        return [
-            InputObject(first, found, tuple(info.key for info in others))
-            for found, (first, *others) in by_content.items()
-        ]
-
-    def shards(self, objects: list[InputObject]) -> tuple[list[Address], list[Address]]:
-        """Return the shards of the objects that are indexed, and the objects that are not."""
-        shard_rows = self.config.recipe.corpus.shard_rows
-        shards: list[Address] = []
-        unread: list[Address] = []
-        for found in objects:
-            key = index_key(self.resolved.fingerprints["select"], found.fingerprint)
-            index = self.ledger.index_of(key)
-            if index is None:
-                unread.append(Address(key, found.fingerprint, found.info.key))
-                continue
-            for number, shard in enumerate(index.shards):
-                shards.append(Address(shard, shard, found.info.key, number * shard_rows))
-        return shards, unread
+        return self._objects(self._committed())
 
     def plan(self) -> Plan:
         """Say what a run would do, and why. Touches nothing."""
-        return self._plan(self.objects())
+        committed = self._committed()
+        return self._plan(committed, self._objects(committed))
 
-    def _plan(self, objects: list[InputObject]) -> Plan:
-        shards, unread = self.shards(objects)
+    def _plan(self, committed: Committed, objects: list[InputObject]) -> Plan:
+        shards, unread = self._shards(committed, objects)
         last = self._last_run()
         changed: list[str] = []
         changes: list[str] = []
@@ -129,11 +109,11 @@ class Pipeline:
                 done = len(objects) - len(unread)
                 pending = Counter(why("select", address.key) for address in unread)
             else:
-                waiting = self._pending((stage.name,), shards)
+                waiting = _pending(committed, (stage.name,), shards)
                 done = len(shards) - len(waiting)
                 pending = Counter(why(stage.name, address.key) for address in waiting)
             stages.append(StagePlan(stage.name, done, dict(pending)))
-        duplicates = [name for found in objects for name in found.also]
+        duplicates = [info.key for found in objects for info in found.also]
         return Plan(len(objects), duplicates, len(unread), len(shards), stages, changes, changed)
 
     # ------------------------------------------------------------------ doing it
@@ -145,8 +125,9 @@ class Pipeline:
         """
         began = time.monotonic()
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
-        objects = self.objects()
-        _announce(self._plan(objects), observer)
+        committed = self._committed()
+        objects = self._objects(committed)
+        _announce(self._plan(committed, objects), observer)
         record = {
             "run": run,
             "recipe": self.config.recipe.model_dump(),
@@ -157,21 +138,24 @@ class Pipeline:
         }
         self.ledger.put_run(run, record)
         with open_runtime(self.config.placement.runtime) as runtime:
-            walk = _Walk(runtime, observer)
+            walk = _Walk(runtime, observer, committed)
             shards, unread = self._walk(walk, run, objects)
-        curated = self._commits("curate", shards)
+        names = [address.shard for address in shards]
+        curated = committed.table("curate", names)
         total = len(shards) + len(unread)
-        complete = len(curated) / total if total else 1.0
+        complete = curated.num_rows / total if total else 1.0
         enough = complete >= self.config.placement.min_complete
         snapshot = None
         if enough:
             snapshot = publish(self.ledger, curated, self.resolved.fingerprints, run, _now())
+        infos = ((info, o.fingerprint) for o in objects for info in (o.info, *o.also))
+        committed.remember(run, infos, names, time.time())
         seconds = time.monotonic() - began
         summary = Summary(run, dict(walk.made), walk.given_up, complete, snapshot, seconds)
         self.ledger.put_run(run, {**record, "ended_at": _now(), "summary": asdict(summary)})
         if not enough:
             raise RunIncomplete(
-                f"{len(curated)} of {total} shards reached the end, {complete:.1%} of them;"
+                f"{curated.num_rows} of {total} shards reached the end, {complete:.1%} of them;"
                 f" placement.min_complete is {self.config.placement.min_complete:.1%}."
                 " Nothing was published. Given up:\n  " + "\n  ".join(walk.given_up)
             )
@@ -181,25 +165,27 @@ class Pipeline:
         self, walk: "_Walk", run: str, objects: list[InputObject]
     ) -> tuple[list[Address], list[Address]]:
         """Carry what is pending through the stages; return the shards, and the objects not read."""
+        committed = walk.committed
         readers = self.resolved.runtime_settings(run, self.config.placement.readers)
         engines = self.resolved.runtime_settings(run, self.config.placement.engines)
-        _, unread = self.shards(objects)
+        _, unread = self._shards(committed, objects)
         walk.carry(self.resolved.select_work(run), unread, readers)
-        shards, unread = self.shards(objects)
+        shards, unread = self._shards(committed, objects)
         for ask in self.resolved.ask_works(run):
             stages = tuple(stage.stage for stage in ask.stages)
-            walk.carry(ask, self._pending(stages, self._reached(stages[0], shards)), engines)
-        scored = self._reached("curate", shards)
-        walk.carry(self.resolved.curate_work(run), self._pending(("curate",), scored), readers)
+            ready = _reached(committed, stages[0], shards)
+            walk.carry(ask, _pending(committed, stages, ready), engines)
+        scored = _reached(committed, "curate", shards)
+        waiting = _pending(committed, ("curate",), scored)
+        walk.carry(self.resolved.curate_work(run), waiting, readers)
         return shards, unread
 
     def status(self) -> Status:
         """Say what the present corpus and recipe have come to. Touches nothing."""
-        shards, _ = self.shards(self.objects())
-        stages = []
-        for stage in STAGES:
-            commits = self._commits(stage.name, shards)
-            stages.append(StageStatus.of(stage.name, commits))
+        committed = self._committed()
+        shards, _ = self._shards(committed, self._objects(committed))
+        names = [address.shard for address in shards]
+        stages = [StageStatus.of(s.name, committed.table(s.name, names)) for s in STAGES]
         snapshot = latest(self.ledger)
         files = snapshot.files if snapshot else {}
         last = self._last_run()
@@ -214,8 +200,10 @@ class Pipeline:
 
     def rows(self, stage: str) -> Iterator[Row]:
         """Yield every row of a stage's committed parts, kept and refused, in the corpus' order."""
-        shards, _ = self.shards(self.objects())
-        for commit in self._commits(stage, shards):
+        committed = self._committed()
+        shards, _ = self._shards(committed, self._objects(committed))
+        table = committed.table(stage, [address.shard for address in shards])
+        for commit in commits_in(table):
             yield from self.ledger.read_part(commit).to_pylist()
 
     def orphans(self, older_than_seconds: float) -> list[str]:
@@ -224,24 +212,37 @@ class Pipeline:
 
     # ------------------------------------------------------------------ parts of the above
 
-    def _pending(self, stages: tuple[str, ...], shards: list[Address]) -> list[Address]:
-        """Return the shards that lack a commit in any of these stages."""
-        committed = {stage: self.ledger.committed(stage) for stage in stages}
+    def _committed(self) -> Committed:
+        return Committed(self.ledger, self.resolved.fingerprints)
+
+    def _objects(self, committed: Committed) -> list[InputObject]:
+        settings = self.resolved.store
+        by_content: dict[str, list[ObjectInfo]] = {}
+        for info in list_inputs(list(self.config.recipe.corpus.paths), settings):
+            content = committed.fingerprint_of(info) or content_fingerprint(info, settings)
+            by_content.setdefault(content, []).append(info)
         return [
-            address
-            for address in shards
-            if any(self.resolved.key(s, address.shard) not in committed[s] for s in stages)
+            InputObject(first, content, tuple(others))
+            for content, (first, *others) in by_content.items()
         ]
 
-    def _reached(self, stage: str, shards: list[Address]) -> list[Address]:
-        """Return the shards of which everything that a stage reads is committed."""
-        reads = next(s.reads for s in STAGES if s.name == stage)
-        missing = {address.shard for address in self._pending(reads, shards)}
-        return [address for address in shards if address.shard not in missing]
-
-    def _commits(self, stage: str, shards: list[Address]) -> list[Commit]:
-        found = (self.ledger.commit_of(stage, self.resolved.key(stage, a.shard)) for a in shards)
-        return [commit for commit in found if commit is not None]
+    def _shards(
+        self, committed: Committed, objects: list[InputObject]
+    ) -> tuple[list[Address], list[Address]]:
+        """Return the shards of the objects that are indexed, and the objects that are not."""
+        shard_rows = self.config.recipe.corpus.shard_rows
+        select = self.resolved.fingerprints["select"]
+        indexes = committed.indexes([found.fingerprint for found in objects])
+        shards: list[Address] = []
+        unread: list[Address] = []
+        for found in objects:
+            url, content = found.info.key, found.fingerprint
+            if (names := indexes.get(content)) is None:
+                unread.append(Address(index_key(select, content), content, url))
+                continue
+            for number, shard in enumerate(names):
+                shards.append(Address(shard, shard, url, number * shard_rows))
+        return shards, unread
 
     def _last_run(self) -> dict[str, Any] | None:
         runs = self.ledger.runs()
@@ -251,9 +252,10 @@ class Pipeline:
 class _Walk:
     """One run's passage through its phases, and what came of them."""
 
-    def __init__(self, runtime: Runtime, observer: Observer) -> None:
+    def __init__(self, runtime: Runtime, observer: Observer, committed: Committed) -> None:
         self.made: Counter[str] = Counter()
         self.given_up: list[str] = []
+        self.committed = committed
         self._runtime = runtime
         self._observer = observer
 
@@ -264,9 +266,24 @@ class _Walk:
         self._observer.phase(work.name, len(addresses))
         for receipt in self._runtime.map(work, addresses, settings):
             self._observer.receipt(receipt)
+            self.committed.add(receipt.commits)
             self.made.update(c.stage for c in receipt.commits if c.run == settings.run)
             if receipt.outcome == "quarantined":
                 self.given_up.append(f"{receipt.address.name}: {receipt.error}")
+
+
+def _pending(committed: Committed, stages: tuple[str, ...], shards: list[Address]) -> list[Address]:
+    """Return the shards that lack a commit in any of these stages."""
+    names = [address.shard for address in shards]
+    done = set.intersection(*(committed.of(stage, names) for stage in stages))
+    return [address for address in shards if address.shard not in done]
+
+
+def _reached(committed: Committed, stage: str, shards: list[Address]) -> list[Address]:
+    """Return the shards of which everything that a stage reads is committed."""
+    reads = next(s.reads for s in STAGES if s.name == stage)
+    missing = {address.shard for address in _pending(committed, reads, shards)}
+    return [address for address in shards if address.shard not in missing]
 
 
 def _announce(plan: Plan, observer: Observer) -> None:

@@ -11,7 +11,7 @@ Does not know: how rows are curated or written (`stages.publish`), or what reads
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import orjson
@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 
 from backtrans.entries import decoded
 from backtrans.errors import StoreError
-from backtrans.ledger import Commit, Ledger
+from backtrans.ledger import Ledger
 from backtrans.records import CURATED
 
 SPLITS = ("A5", "A4")
@@ -81,19 +81,9 @@ def put(ledger: Ledger, snapshot: Snapshot) -> bool:
     return ledger.store.put_new(_key(snapshot.number), record)
 
 
-def manifest_table(curated: Iterable[Commit]) -> pa.Table:
-    """Return the manifest of these curated shards. Rows: one a commit."""
-    rows = [
-        {
-            "shard": commit.shard,
-            "object": commit.object,
-            "first_row": commit.first_row,
-            "part": commit.part,
-            "kept_rows": commit.counts.kept,
-        }
-        for commit in curated
-    ]
-    return pa.Table.from_pylist(rows, schema=MANIFEST)
+def manifest_table(curated: pa.Table) -> pa.Table:
+    """Return the manifest of curated shards, given as checkpoint.COMMITS. Rows: N -> N."""
+    return curated.rename_columns({"kept": "kept_rows"}).select(MANIFEST.names).cast(MANIFEST)
 
 
 def read_manifest(ledger: Ledger, snapshot: Snapshot) -> pa.Table:

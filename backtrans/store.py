@@ -157,8 +157,12 @@ def _is_beside_data(path: str) -> bool:
 def _info(found: dict[str, Any], before: str) -> ObjectInfo:
     if found["type"] != "file":
         raise InputError(f"{found['name']}: neither a file nor a folder (a dangling link?)")
-    modified = found["LastModified"].timestamp() if before else found["mtime"]
-    return ObjectInfo(before + found["name"], found["size"], modified, found.get("ETag"))
+    if before:
+        modified = found["LastModified"].timestamp()
+        return ObjectInfo(before + found["name"], found["size"], modified, found["ETag"])
+    # "created" is ctime, which no program can set back.
+    stamp = " ".join(str(found[name]) for name in ("size", "mtime", "created", "ino"))
+    return ObjectInfo(found["name"], found["size"], found["mtime"], None, stamp)
 
 
 def _connection(url: str, settings: StoreSettings) -> tuple[AbstractFileSystem, str, str]:

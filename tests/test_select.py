@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from backtrans.corpus.reader import ReaderSettings
 from backtrans.corpus.segment import SegmentSettings, Span
 from backtrans.errors import InputError
-from backtrans.ledger import Commit, Ledger
+from backtrans.ledger import Commit, Ledger, index_key
 from backtrans.records import SEGMENT, Row, is_kept
 from backtrans.stages import select
-from backtrans.stages.select import SelectWork, index_key, select_key, shard_identity
+from backtrans.stages.select import SelectWork, select_key, shard_identity
 from backtrans.store import Store, StoreSettings, content_fingerprint, list_inputs
 from backtrans.work import Address
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from backtrans.ledger import Commit, Ledger, fingerprint
+from backtrans.checkpoint import commits_in
+from backtrans.ledger import Ledger, fingerprint
 from backtrans.snapshots import (
     PUBLISHED,
     SPLITS,
@@ -32,16 +33,17 @@ few enough requests for a reader, and little enough for a driver that holds one 
 
 def publish(
     ledger: Ledger,
-    curated: list[Commit],
+    curated: pa.Table,
     fingerprints: dict[str, str],
     run: str,
     published_at: str,
 ) -> Snapshot:
     """Publish the kept rows of these commits, in their order; return the snapshot that holds them.
 
+    `curated`: commits as checkpoint.COMMITS, which stay a table, since there may be many.
     Rows: kept rows of the commits -> the same rows in A4, those with split A5 in A5 too.
     """
-    digest = fingerprint("snapshot", sorted(commit.part for commit in curated))
+    digest = fingerprint("snapshot", sorted(curated["part"].to_pylist()))
     before = latest(ledger)
     if before is not None and before.digest == digest:
         return before
@@ -60,7 +62,7 @@ def publish(
             rows=rows,
             files=files,
             manifest=manifest,
-            shards=len(curated),
+            shards=curated.num_rows,
             fingerprints=fingerprints,
             run=run,
             published_at=published_at,
@@ -71,7 +73,7 @@ def publish(
             return theirs
 
 
-def _write(ledger: Ledger, curated: list[Commit], split: str, folder: str) -> tuple[list[str], int]:
+def _write(ledger: Ledger, curated: pa.Table, split: str, folder: str) -> tuple[list[str], int]:
     keys: list[str] = []
     written = 0
     for number, rows in enumerate(_gathered(ledger, curated, split)):
@@ -82,14 +84,14 @@ def _write(ledger: Ledger, curated: list[Commit], split: str, folder: str) -> tu
     return keys, written
 
 
-def _gathered(ledger: Ledger, curated: list[Commit], split: str) -> Iterator[pa.Table]:
+def _gathered(ledger: Ledger, curated: pa.Table, split: str) -> Iterator[pa.Table]:
     """Yield tables of about FILE_BYTES; one empty table where there are no rows.
 
     An empty split is still a file, so that its readers find columns and not an error.
     """
     held: list[pa.Table] = []
     held_bytes = yielded = 0
-    for commit in curated:
+    for commit in commits_in(curated):
         if commit.counts.kept == 0:
             continue
         part = ledger.read_part(commit).select([*PUBLISHED.names, "reject_reason"])

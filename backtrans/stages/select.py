@@ -20,7 +20,7 @@ from itertools import chain, islice
 from backtrans.corpus.document import Document, Record, Unread
 from backtrans.corpus.reader import ReaderSettings, documents
 from backtrans.corpus.segment import SegmentSettings, Span, spans
-from backtrans.ledger import Commit, Index, Ledger, Usage, fingerprint, stage_key
+from backtrans.ledger import Commit, Index, Ledger, Usage, fingerprint, index_key, stage_key
 from backtrans.records import SEGMENT, Reject, Row, rejected, table
 from backtrans.store import Store, StoreSettings, open_input
 from backtrans.work import Address
@@ -39,11 +39,6 @@ def shard_identity(object_fingerprint: str, shard_rows: int, index: int) -> str:
 def select_key(stage_fingerprint: str, shard: str) -> str:
     """Return the key under which a shard's segments are committed."""
     return stage_key(STAGE, stage_fingerprint, shard)
-
-
-def index_key(stage_fingerprint: str, object_fingerprint: str) -> str:
-    """Return the key of an object's index."""
-    return fingerprint("index", stage_fingerprint, object_fingerprint)
 
 
 def segment_id(shard: str, row_in_shard: int, piece: int | None = None) -> str:
