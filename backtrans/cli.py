@@ -51,7 +51,7 @@ def _pipeline(path: Path) -> Pipeline:
 def validate(config: ConfigPath) -> None:
     """Read CONFIG, its models and its list of inputs, and say what is wrong with them."""
     pipeline = _pipeline(config)
-    objects = pipeline.objects()
+    objects = pipeline.standing().objects
     models = pipeline.resolved.models
     _out().print(f"{config}: valid; {len(objects):,} input object(s)", markup=False)
     for role, model in models.items():

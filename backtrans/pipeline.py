@@ -19,18 +19,21 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+
 from backtrans.accounts import Observer, Plan, StagePlan, StageStatus, Status, Summary
 from backtrans.checkpoint import commits_in
 from backtrans.committed import Committed
 from backtrans.config import Config, differences
 from backtrans.errors import RunIncomplete
-from backtrans.ledger import Ledger, index_key
+from backtrans.ledger import Ledger
 from backtrans.records import Row
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
-from backtrans.snapshots import latest
+from backtrans.snapshots import Snapshot, latest
 from backtrans.stages.publish import publish
-from backtrans.store import ObjectInfo, Store, content_fingerprint, list_inputs
+from backtrans.standing import Standing
+from backtrans.store import Store
 from backtrans.work import Address, Runtime, RuntimeSettings, Work
 
 
@@ -52,15 +55,6 @@ STAGES = (
 """The whole job, in order. Everything else in this module walks this table."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputObject:
-    """One distinct content of the corpus; `also` are the other objects that hold the same."""
-
-    info: ObjectInfo
-    fingerprint: str
-    also: tuple[ObjectInfo, ...] = ()
-
-
 class Pipeline:
     """A job over one configuration and one root.
 
@@ -75,17 +69,17 @@ class Pipeline:
 
     # ------------------------------------------------------------------ what there is to do
 
-    def objects(self) -> list[InputObject]:
-        """List the corpus by content: the same bytes under two names are one object."""
-        return self._objects(self._committed())
+    def standing(self) -> Standing:
+        """Look at the corpus, and at what of it is committed."""
+        return Standing(self.ledger, self.resolved, self.config.recipe.corpus)
 
     def plan(self) -> Plan:
         """Say what a run would do, and why. Touches nothing."""
-        committed = self._committed()
-        return self._plan(committed, self._objects(committed))
+        return self._plan(self.standing())
 
-    def _plan(self, committed: Committed, objects: list[InputObject]) -> Plan:
-        shards, unread = self._shards(committed, objects)
+    def _plan(self, standing: Standing) -> Plan:
+        objects = standing.objects
+        shards, unread = standing.shards()
         last = self._last_run()
         changed: list[str] = []
         changes: list[str] = []
@@ -109,7 +103,7 @@ class Pipeline:
                 done = len(objects) - len(unread)
                 pending = Counter(why("select", address.key) for address in unread)
             else:
-                waiting = _pending(committed, (stage.name,), shards)
+                waiting = standing.pending((stage.name,), shards)
                 done = len(shards) - len(waiting)
                 pending = Counter(why(stage.name, address.key) for address in waiting)
             stages.append(StagePlan(stage.name, done, dict(pending)))
@@ -125,9 +119,8 @@ class Pipeline:
         """
         began = time.monotonic()
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
-        committed = self._committed()
-        objects = self._objects(committed)
-        _announce(self._plan(committed, objects), observer)
+        standing = self.standing()
+        _announce(self._plan(standing), observer)
         record = {
             "run": run,
             "recipe": self.config.recipe.model_dump(),
@@ -138,18 +131,14 @@ class Pipeline:
         }
         self.ledger.put_run(run, record)
         with open_runtime(self.config.placement.runtime) as runtime:
-            walk = _Walk(runtime, observer, committed)
-            shards, unread = self._walk(walk, run, objects)
-        names = [address.shard for address in shards]
-        curated = committed.table("curate", names)
+            walk = _Walk(runtime, observer, standing.committed)
+            shards, unread = self._walk(walk, run, standing)
+        curated = standing.table("curate", shards)
         total = len(shards) + len(unread)
         complete = curated.num_rows / total if total else 1.0
         enough = complete >= self.config.placement.min_complete
-        snapshot = None
-        if enough:
-            snapshot = publish(self.ledger, curated, self.resolved.fingerprints, run, _now())
-        infos = ((info, o.fingerprint) for o in objects for info in (o.info, *o.also))
-        committed.remember(run, infos, names, time.time())
+        snapshot = self._publish(standing, curated, run) if enough else None
+        standing.remember(run, shards, time.time())
         seconds = time.monotonic() - began
         summary = Summary(run, dict(walk.made), walk.given_up, complete, snapshot, seconds)
         self.ledger.put_run(run, {**record, "ended_at": _now(), "summary": asdict(summary)})
@@ -162,30 +151,34 @@ class Pipeline:
         return summary
 
     def _walk(
-        self, walk: "_Walk", run: str, objects: list[InputObject]
+        self, walk: "_Walk", run: str, standing: Standing
     ) -> tuple[list[Address], list[Address]]:
         """Carry what is pending through the stages; return the shards, and the objects not read."""
-        committed = walk.committed
+        reads = {stage.name: stage.reads for stage in STAGES}
         readers = self.resolved.runtime_settings(run, self.config.placement.readers)
         engines = self.resolved.runtime_settings(run, self.config.placement.engines)
-        _, unread = self._shards(committed, objects)
-        walk.carry(self.resolved.select_work(run), unread, readers)
-        shards, unread = self._shards(committed, objects)
+        _, unread = standing.shards()
+        walk.carry(self.resolved.select_work(run, standing.withdrawn), unread, readers)
+        shards, unread = standing.shards()
         for ask in self.resolved.ask_works(run):
             stages = tuple(stage.stage for stage in ask.stages)
-            ready = _reached(committed, stages[0], shards)
-            walk.carry(ask, _pending(committed, stages, ready), engines)
-        scored = _reached(committed, "curate", shards)
-        waiting = _pending(committed, ("curate",), scored)
+            ready = standing.reached(reads[stages[0]], shards)
+            walk.carry(ask, standing.pending(stages, ready), engines)
+        scored = standing.reached(reads["curate"], shards)
+        waiting = standing.pending(("curate",), scored)
         walk.carry(self.resolved.curate_work(run), waiting, readers)
         return shards, unread
 
+    def _publish(self, standing: Standing, curated: pa.Table, run: str) -> Snapshot:
+        return publish(
+            self.ledger, curated, self.resolved.fingerprints, run, _now(), standing.withdrawn
+        )
+
     def status(self) -> Status:
         """Say what the present corpus and recipe have come to. Touches nothing."""
-        committed = self._committed()
-        shards, _ = self._shards(committed, self._objects(committed))
-        names = [address.shard for address in shards]
-        stages = [StageStatus.of(s.name, committed.table(s.name, names)) for s in STAGES]
+        standing = self.standing()
+        shards, _ = standing.shards()
+        stages = [StageStatus.of(s.name, standing.table(s.name, shards)) for s in STAGES]
         snapshot = latest(self.ledger)
         files = snapshot.files if snapshot else {}
         last = self._last_run()
@@ -200,10 +193,9 @@ class Pipeline:
 
     def rows(self, stage: str) -> Iterator[Row]:
         """Yield every row of a stage's committed parts, kept and refused, in the corpus' order."""
-        committed = self._committed()
-        shards, _ = self._shards(committed, self._objects(committed))
-        table = committed.table(stage, [address.shard for address in shards])
-        for commit in commits_in(table):
+        standing = self.standing()
+        shards, _ = standing.shards()
+        for commit in commits_in(standing.table(stage, shards)):
             yield from self.ledger.read_part(commit).to_pylist()
 
     def orphans(self, older_than_seconds: float) -> list[str]:
@@ -211,38 +203,6 @@ class Pipeline:
         return self.ledger.orphans(older_than_seconds, time.time())
 
     # ------------------------------------------------------------------ parts of the above
-
-    def _committed(self) -> Committed:
-        return Committed(self.ledger, self.resolved.fingerprints)
-
-    def _objects(self, committed: Committed) -> list[InputObject]:
-        settings = self.resolved.store
-        by_content: dict[str, list[ObjectInfo]] = {}
-        for info in list_inputs(list(self.config.recipe.corpus.paths), settings):
-            content = committed.fingerprint_of(info) or content_fingerprint(info, settings)
-            by_content.setdefault(content, []).append(info)
-        return [
-            InputObject(first, content, tuple(others))
-            for content, (first, *others) in by_content.items()
-        ]
-
-    def _shards(
-        self, committed: Committed, objects: list[InputObject]
-    ) -> tuple[list[Address], list[Address]]:
-        """Return the shards of the objects that are indexed, and the objects that are not."""
-        shard_rows = self.config.recipe.corpus.shard_rows
-        select = self.resolved.fingerprints["select"]
-        indexes = committed.indexes([found.fingerprint for found in objects])
-        shards: list[Address] = []
-        unread: list[Address] = []
-        for found in objects:
-            url, content = found.info.key, found.fingerprint
-            if (names := indexes.get(content)) is None:
-                unread.append(Address(index_key(select, content), content, url))
-                continue
-            for number, shard in enumerate(names):
-                shards.append(Address(shard, shard, url, number * shard_rows))
-        return shards, unread
 
     def _last_run(self) -> dict[str, Any] | None:
         runs = self.ledger.runs()
@@ -270,20 +230,6 @@ class _Walk:
             self.made.update(c.stage for c in receipt.commits if c.run == settings.run)
             if receipt.outcome == "quarantined":
                 self.given_up.append(f"{receipt.address.name}: {receipt.error}")
-
-
-def _pending(committed: Committed, stages: tuple[str, ...], shards: list[Address]) -> list[Address]:
-    """Return the shards that lack a commit in any of these stages."""
-    names = [address.shard for address in shards]
-    done = set.intersection(*(committed.of(stage, names) for stage in stages))
-    return [address for address in shards if address.shard not in done]
-
-
-def _reached(committed: Committed, stage: str, shards: list[Address]) -> list[Address]:
-    """Return the shards of which everything that a stage reads is committed."""
-    reads = next(s.reads for s in STAGES if s.name == stage)
-    missing = {address.shard for address in _pending(committed, reads, shards)}
-    return [address for address in shards if address.shard not in missing]
 
 
 def _announce(plan: Plan, observer: Observer) -> None:

@@ -44,6 +44,7 @@ REASONS: dict[str, str] = {
     "text_empty": "nothing but white space",
     "too_short": "fewer characters than the recipe's min_chars",
     "too_long": "more characters than the recipe's max_chars",
+    "taken_down": "withdrawn by a takedown before it was read",
     # asking
     "prompt_too_long": "prompt and output together exceed the engine's context",
     "refused": "the engine refused the request",

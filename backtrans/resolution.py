@@ -26,6 +26,7 @@ from backtrans.stages.ask import AskWork, RoleStage, Upstream
 from backtrans.stages.curate import CurateWork, Thresholds
 from backtrans.stages.select import SelectWork
 from backtrans.store import StoreSettings
+from backtrans.takedown import Withdrawn
 from backtrans.work import RuntimeSettings
 
 
@@ -86,7 +87,7 @@ class Resolved:
         sampling = _generate(recipe.sampling)
         return Score(recipe.form, tuple(recipe.signals), sampling, adapter=adapter)
 
-    def select_work(self, run: str) -> SelectWork:
+    def select_work(self, run: str, withdrawn: Withdrawn) -> SelectWork:
         """Return the selecting stage's work."""
         corpus, select = self._recipe.corpus, self._recipe.select
         columns = {str(field): column for field, column in corpus.columns.items()}
@@ -98,6 +99,7 @@ class Resolved:
             corpus.shard_rows,
             self.fingerprints["select"],
             run,
+            withdrawn,
         )
 
     def ask_works(self, run: str) -> list[AskWork]:

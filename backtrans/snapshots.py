@@ -11,7 +11,7 @@ Does not know: how rows are curated or written (`stages.publish`), or what reads
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import orjson
@@ -36,6 +36,7 @@ MANIFEST = pa.schema(
         ("first_row", pa.int64()),
         ("part", pa.string()),  # the curated part: two snapshots that name it agree on its rows
         ("kept_rows", pa.int64()),
+        ("taken_down", pa.list_(pa.string())),  # ids of kept rows that were left out: withdrawn
     ]
 )
 """The shards of a snapshot, in the order in which their rows lie in the splits."""
@@ -52,6 +53,8 @@ class Snapshot:
     manifest: str
     shards: int
     fingerprints: dict[str, str]  # of each stage's part of the recipe
+    takedown: int  # number of the last takedown that it honours; 0: there was none
+    taken_down_rows: int
     run: str
     published_at: str  # UTC, ISO 8601
 
@@ -81,9 +84,15 @@ def put(ledger: Ledger, snapshot: Snapshot) -> bool:
     return ledger.store.put_new(_key(snapshot.number), record)
 
 
-def manifest_table(curated: pa.Table) -> pa.Table:
-    """Return the manifest of curated shards, given as checkpoint.COMMITS. Rows: N -> N."""
-    return curated.rename_columns({"kept": "kept_rows"}).select(MANIFEST.names).cast(MANIFEST)
+def manifest_table(curated: pa.Table, taken_down: Mapping[str, list[str]]) -> pa.Table:
+    """Return the manifest of curated shards, given as checkpoint.COMMITS. Rows: N -> N.
+
+    `taken_down`: the ids of kept rows that were left out, by shard.
+    """
+    ids = [taken_down.get(shard, []) for shard in curated["shard"].to_pylist()]
+    named = curated.rename_columns({"kept": "kept_rows"})
+    named = named.append_column(MANIFEST.field("taken_down"), pa.array(ids, pa.list_(pa.string())))
+    return named.select(MANIFEST.names).cast(MANIFEST)
 
 
 def read_manifest(ledger: Ledger, snapshot: Snapshot) -> pa.Table:

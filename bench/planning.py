@@ -18,7 +18,6 @@ from pathlib import Path
 
 import yaml
 
-from backtrans.committed import Committed
 from backtrans.config import load
 from backtrans.entries import encoded
 from backtrans.ledger import Commit, Index, Ledger, index_key
@@ -58,7 +57,7 @@ def write_root(pipeline: Pipeline) -> None:
     for stage in STAGES:
         (root / "commits" / stage.name).mkdir(parents=True)
     (root / "indexes").mkdir()
-    for found in pipeline.objects():
+    for found in pipeline.standing().objects:
         shard = shard_identity(found.fingerprint, shard_rows, 0)
         index = Index(index_key(select, found.fingerprint), found.info.key, shard, 1, (shard,))
         (root / "indexes" / f"{index.key}.json").write_bytes(encoded(index))
@@ -82,12 +81,10 @@ def write_root(pipeline: Pipeline) -> None:
 
 def remember(pipeline: Pipeline) -> None:
     """Write the checkpoint that such a run would have left."""
-    committed = Committed(pipeline.ledger, pipeline.resolved.fingerprints)
-    objects = pipeline.objects()
-    shards = [s for i in committed.indexes([o.fingerprint for o in objects]).values() for s in i]
+    standing = pipeline.standing()
+    shards, _ = standing.shards()
     # As if some time had passed: the files of a moment ago are not yet trusted by their stamps.
-    later = max(o.info.modified for o in objects) + 60
-    committed.remember("made", [(o.info, o.fingerprint) for o in objects], shards, later)
+    standing.remember("made", shards, max(o.info.modified for o in standing.objects) + 60)
 
 
 def measure(config: Path) -> list[float]:

@@ -55,7 +55,7 @@ def test_a_plan_with_nothing_new_reads_no_commit_and_hashes_no_input(
     def hashed(*_: object) -> str:
         raise AssertionError("an input was read though its stamp is known")
 
-    monkeypatch.setattr("backtrans.pipeline.content_fingerprint", hashed)
+    monkeypatch.setattr("backtrans.standing.content_fingerprint", hashed)
     store = counted(ran)
     assert ran.plan().nothing_pending
     assert store.asked["commits"] == store.asked["list commits"] == store.asked["indexes"] == 0

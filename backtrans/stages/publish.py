@@ -25,6 +25,7 @@ from backtrans.snapshots import (
     numbered,
     put,
 )
+from backtrans.takedown import Withdrawn
 
 FILE_BYTES = 32 * 2**20
 """Arrow bytes of rows in a file, at least: a third of that on disk. Source: this project's choice;
@@ -37,22 +38,26 @@ def publish(
     fingerprints: dict[str, str],
     run: str,
     published_at: str,
+    withdrawn: Withdrawn,
 ) -> Snapshot:
     """Publish the kept rows of these commits, in their order; return the snapshot that holds them.
 
     `curated`: commits as checkpoint.COMMITS, which stay a table, since there may be many.
-    Rows: kept rows of the commits -> the same rows in A4, those with split A5 in A5 too.
+    Rows: kept rows of the commits, but for what is withdrawn -> the same rows in A4, those with
+    split A5 in A5 too.
     """
-    digest = fingerprint("snapshot", sorted(curated["part"].to_pylist()))
+    digest = fingerprint("snapshot", sorted(curated["part"].to_pylist()), withdrawn.number)
     before = latest(ledger)
     if before is not None and before.digest == digest:
         return before
     files: dict[str, list[str]] = {}
     rows: dict[str, int] = {}
+    gone: dict[str, list[str]] = {}
     for split in SPLITS:
-        files[split], rows[split] = _write(ledger, curated, split, f"splits/{digest}/{split}")
+        gathered = _gathered(ledger, curated, split, withdrawn, gone)
+        files[split], rows[split] = _write(ledger, gathered, f"splits/{digest}/{split}")
     manifest = f"splits/{digest}/manifest.parquet"
-    ledger.store.put(manifest, _parquet(manifest_table(curated)))
+    ledger.store.put(manifest, _parquet(manifest_table(curated, gone)))
     number = before.number if before else 0
     while True:
         number += 1
@@ -64,6 +69,8 @@ def publish(
             manifest=manifest,
             shards=curated.num_rows,
             fingerprints=fingerprints,
+            takedown=withdrawn.number,
+            taken_down_rows=sum(map(len, gone.values())),
             run=run,
             published_at=published_at,
         )
@@ -73,10 +80,10 @@ def publish(
             return theirs
 
 
-def _write(ledger: Ledger, curated: pa.Table, split: str, folder: str) -> tuple[list[str], int]:
+def _write(ledger: Ledger, gathered: Iterator[pa.Table], folder: str) -> tuple[list[str], int]:
     keys: list[str] = []
     written = 0
-    for number, rows in enumerate(_gathered(ledger, curated, split)):
+    for number, rows in enumerate(gathered):
         key = f"{folder}/part-{number:05d}.parquet"
         ledger.store.put(key, _parquet(rows))
         keys.append(key)
@@ -84,10 +91,17 @@ def _write(ledger: Ledger, curated: pa.Table, split: str, folder: str) -> tuple[
     return keys, written
 
 
-def _gathered(ledger: Ledger, curated: pa.Table, split: str) -> Iterator[pa.Table]:
+def _gathered(
+    ledger: Ledger,
+    curated: pa.Table,
+    split: str,
+    withdrawn: Withdrawn,
+    gone: dict[str, list[str]],
+) -> Iterator[pa.Table]:
     """Yield tables of about FILE_BYTES; one empty table where there are no rows.
 
-    An empty split is still a file, so that its readers find columns and not an error.
+    An empty split is still a file, so that its readers find columns and not an error. The ids of
+    rows that are left out because they are withdrawn go to `gone`, by their shard.
     """
     held: list[pa.Table] = []
     held_bytes = yielded = 0
@@ -95,10 +109,14 @@ def _gathered(ledger: Ledger, curated: pa.Table, split: str) -> Iterator[pa.Tabl
         if commit.counts.kept == 0:
             continue
         part = ledger.read_part(commit).select([*PUBLISHED.names, "reject_reason"])
-        wanted = pc.is_null(part["reject_reason"])
+        kept = part.filter(pc.is_null(part["reject_reason"])).select(PUBLISHED.names)
+        leaves = pa.array(withdrawn.mask(kept), pa.bool_())
+        if ids := kept["id"].filter(leaves).to_pylist():
+            gone[commit.shard] = ids
+        wanted = pc.invert(leaves)
         if split == "A5":
-            wanted = pc.and_kleene(wanted, pc.equal(part["split"], "A5"))
-        held.append(part.filter(wanted).select(PUBLISHED.names))
+            wanted = pc.and_(wanted, pc.equal(kept["split"], "A5"))
+        held.append(kept.filter(wanted))
         held_bytes += held[-1].nbytes
         if held_bytes >= FILE_BYTES:
             yield pa.concat_tables(held)

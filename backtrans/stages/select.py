@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from backtrans.corpus.document import Document, Record, Unread
@@ -23,6 +23,7 @@ from backtrans.corpus.segment import SegmentSettings, Span, spans
 from backtrans.ledger import Commit, Index, Ledger, Usage, fingerprint, index_key, stage_key
 from backtrans.records import SEGMENT, Reject, Row, rejected, table
 from backtrans.store import Store, StoreSettings, open_input
+from backtrans.takedown import Withdrawn
 from backtrans.work import Address
 
 STAGE = "select"
@@ -58,6 +59,7 @@ class SelectWork:
     shard_rows: int
     stage_fingerprint: str
     run: str
+    withdrawn: Withdrawn = field(default_factory=Withdrawn)
     name: str = STAGE
     uses_engine: bool = False
     gpus_each: float = 0.0
@@ -121,7 +123,7 @@ class SelectWorker:
             deque(records, maxlen=0)
             return found, False
         began = time.monotonic()
-        rows_in, rows = select(records, shard, address.object, work.segment)
+        rows_in, rows = select(records, shard, address.object, work.segment, work.withdrawn)
         part = table(rows, SEGMENT)
         return ledger.settle(
             STAGE,
@@ -153,7 +155,11 @@ class Counted:
 
 
 def select(
-    records: Iterable[Record], shard: str, object_url: str, settings: SegmentSettings
+    records: Iterable[Record],
+    shard: str,
+    object_url: str,
+    settings: SegmentSettings,
+    withdrawn: Withdrawn,
 ) -> tuple[int, list[Row]]:
     """Build the rows of a shard's part, and say how many there must be.
 
@@ -174,6 +180,9 @@ def select(
             "metadata": record.metadata,
         }
         found = _pieces(record, settings)
+        if why := withdrawn.why(record.id, record.url, object_url):
+            found = Reject("taken_down", why)
+            about["metadata"] = None
         if isinstance(found, Reject):
             rows_in += 1
             rows.append(rejected({"id": segment_id(shard, row_in_shard), **about}, found))

@@ -1,0 +1,101 @@
+"""The present corpus under the present recipe: which objects and shards there are, and how far
+each has come.
+
+Promises: the same bytes under two names are one object; what has been taken down as a whole object
+is not in it; shards come in the order of their objects' names, then of their rows. Touches nothing.
+
+Does not know: what will be done about it (`pipeline`), or how stages work.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from backtrans.committed import Committed
+from backtrans.config import Corpus
+from backtrans.ledger import Ledger, index_key
+from backtrans.resolution import Resolved
+from backtrans.store import ObjectInfo, content_fingerprint, list_inputs
+from backtrans.takedown import withdrawn
+from backtrans.work import Address
+
+
+@dataclass(frozen=True, slots=True)
+class InputObject:
+    """One distinct content of the corpus; `also` are the other objects that hold the same."""
+
+    info: ObjectInfo
+    fingerprint: str
+    also: tuple[ObjectInfo, ...] = ()
+
+
+class Standing:
+    """What there is of a corpus, and what of it is committed."""
+
+    def __init__(self, ledger: Ledger, resolved: Resolved, corpus: Corpus) -> None:
+        """List the corpus. Raises: InputError, StoreError, ModelError."""
+        self.committed = Committed(ledger, resolved.fingerprints)
+        self.withdrawn = withdrawn(ledger)
+        self._resolved = resolved
+        self._shard_rows = corpus.shard_rows
+        by_content: dict[str, list[ObjectInfo]] = {}
+        self.withdrawn_objects: list[ObjectInfo] = []
+        for info in list_inputs(list(corpus.paths), resolved.store):
+            if info.key in self.withdrawn.objects:
+                self.withdrawn_objects.append(info)
+                continue
+            by_content.setdefault(self._fingerprint(info), []).append(info)
+        self.objects = [
+            InputObject(first, content, tuple(others))
+            for content, (first, *others) in by_content.items()
+        ]
+
+    def _fingerprint(self, info: ObjectInfo) -> str:
+        known = self.committed.fingerprint_of(info)
+        return known or content_fingerprint(info, self._resolved.store)
+
+    def shards(self) -> tuple[list[Address], list[Address]]:
+        """Return the shards of the objects that are indexed, and the objects that are not."""
+        indexes = self.committed.indexes([found.fingerprint for found in self.objects])
+        shards: list[Address] = []
+        unread: list[Address] = []
+        for found in self.objects:
+            url = found.info.key
+            if (names := indexes.get(found.fingerprint)) is None:
+                key = index_key(self._resolved.fingerprints["select"], found.fingerprint)
+                unread.append(Address(key, found.fingerprint, url))
+                continue
+            for number, shard in enumerate(names):
+                shards.append(Address(shard, shard, url, number * self._shard_rows))
+        return shards, unread
+
+    def shards_of(self, objects: list[ObjectInfo]) -> list[str]:
+        """Return the identities of the shards of objects, as far as they have been read."""
+        contents = [self._fingerprint(info) for info in objects]
+        return [shard for names in self.committed.indexes(contents).values() for shard in names]
+
+    def pending(self, stages: tuple[str, ...], shards: list[Address]) -> list[Address]:
+        """Return the shards that lack a commit in any of these stages."""
+        names = [address.shard for address in shards]
+        done = set.intersection(*(self.committed.of(stage, names) for stage in stages))
+        return [address for address in shards if address.shard not in done]
+
+    def reached(self, reads: tuple[str, ...], shards: list[Address]) -> list[Address]:
+        """Return the shards that are committed in all of the stages that are to be read."""
+        missing = {address.shard for address in self.pending(reads, shards)}
+        return [address for address in shards if address.shard not in missing]
+
+    def table(self, stage: str, shards: list[Address]) -> pa.Table:
+        """Return the commits of a stage over these shards, as checkpoint.COMMITS."""
+        return self.committed.table(stage, [address.shard for address in shards])
+
+    def remember(self, name: str, shards: list[Address], now: float) -> None:
+        """Leave a checkpoint for the next plan. `now` is seconds since the epoch."""
+        names = [address.shard for address in shards]
+        self.committed.remember(name, self._infos(), names, now)
+
+    def _infos(self) -> Iterator[tuple[ObjectInfo, str]]:
+        for found in self.objects:
+            for info in (found.info, *found.also):
+                yield info, found.fingerprint
