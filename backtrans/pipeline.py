@@ -14,7 +14,7 @@ configuration into the work that is mapped here.
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,9 @@ from backtrans.accounts import Observer, Plan, StagePlan, StageStatus, Status, S
 from backtrans.config import Config, differences
 from backtrans.errors import RunIncomplete
 from backtrans.ledger import Commit, Ledger
-from backtrans.records import Row
+from backtrans.records import REASONS, Row
+from backtrans.redo import Redo, retried_reason
+from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
 from backtrans.snapshots import latest
@@ -50,6 +52,12 @@ STAGES = (
 )
 """The whole job, in order. Everything else in this module walks this table."""
 
+READS = {stage.name: stage.reads for stage in STAGES}
+
+MAX_WALKS = 3
+"""How often a run walks the stages when other runs replace commits under it. Source: this project's
+choice: once more is enough unless the others go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputObject:
@@ -71,6 +79,7 @@ class Pipeline:
         self.config = config
         self.resolved = Resolved(config, ray_auth_token)
         self.ledger = Ledger(Store(self.resolved.store))
+        self.redo = Redo(self.ledger, self.resolved, READS)
 
     # ------------------------------------------------------------------ what there is to do
 
@@ -94,11 +103,16 @@ class Pipeline:
             key = index_key(self.resolved.fingerprints["select"], found.fingerprint)
             index = self.ledger.index_of(key)
             if index is None:
-                unread.append(Address(key, found.fingerprint, found.info.key))
+                unread.append(self._whole(found))
                 continue
             for number, shard in enumerate(index.shards):
                 shards.append(Address(shard, shard, found.info.key, number * shard_rows))
         return shards, unread
+
+    def _whole(self, found: InputObject) -> Address:
+        """Return the address of an object: the unit that is selected from."""
+        key = index_key(self.resolved.fingerprints["select"], found.fingerprint)
+        return Address(key, found.fingerprint, found.info.key)
 
     def plan(self) -> Plan:
         """Say what a run would do, and why. Touches nothing."""
@@ -114,10 +128,11 @@ class Pipeline:
             changes = differences(last["recipe"], self.config.recipe.model_dump())
             changes += differences(last["models"], self.resolved.models, "model content")
             changed = [stage.name for stage in STAGES if before.get(stage.name) != now[stage.name]]
-        given_up = {q.key for q in self.ledger.quarantined(last["run"])} if last else set()
+        quarantined = {q.key for q in self.ledger.quarantined(last["run"])} if last else set()
+        stale = self.redo.stale(shards)
 
         def why(stage: str, key: str) -> str:
-            if key in given_up:
+            if key in quarantined:
                 return "quarantined in the last run"
             if stage in changed:
                 return "the recipe changed"
@@ -130,20 +145,25 @@ class Pipeline:
                 pending = Counter(why("select", address.key) for address in unread)
             else:
                 waiting = self._pending((stage.name,), shards)
-                done = len(shards) - len(waiting)
                 pending = Counter(why(stage.name, address.key) for address in waiting)
+                if again := sum(name == stage.name for name, _ in stale):
+                    pending["what it reads was replaced"] = again
+                done = len(shards) - pending.total()
             stages.append(StagePlan(stage.name, done, dict(pending)))
         duplicates = [name for found in objects for name in found.also]
         return Plan(len(objects), duplicates, len(unread), len(shards), stages, changes, changed)
 
     # ------------------------------------------------------------------ doing it
 
-    def run(self, observer: Observer) -> Summary:
+    def run(self, observer: Observer, retry_rejects: Sequence[str] = ()) -> Summary:
         """Do what is pending and publish. Raises: RunIncomplete, with nothing published.
 
-        Idempotent, and safe to kill: every shard that is committed stays so.
+        Idempotent, and safe to kill: every shard that is committed stays so. `retry_rejects` are
+        reasons: rows that were refused for one of them are done again, and what depends on them.
+        Raises: ConfigError for a reason that no row can be done again for.
         """
         began = time.monotonic()
+        reasons = tuple(dict.fromkeys(map(retried_reason, retry_rejects)))
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
         objects = self.objects()
         _announce(self._plan(objects), observer)
@@ -156,9 +176,22 @@ class Pipeline:
             "started_at": _now(),
         }
         self.ledger.put_run(run, record)
-        with open_runtime(self.config.placement.runtime) as runtime:
+        due = self.redo.due(self.shards(objects)[0], reasons)
+        rows = sum(commit.refused_for(reasons) for commit in due)
+        if reasons:
+            observer.note(f"refused for {', '.join(reasons)}: {rows:,} row(s), to be done again")
+        with (
+            open_runtime(self.config.placement.runtime) as runtime,
+            self.redo.epochs(needed=bool(due)),
+        ):
             walk = _Walk(runtime, observer)
-            shards, unread = self._walk(walk, run, objects)
+            for _ in range(MAX_WALKS):
+                shards, unread = self._walk(walk, run, objects, reasons, due)
+                if not self.redo.retract_stale(shards):
+                    break
+        kept = sum(self.redo.came_through(commit, reasons) for commit in due)
+        if reasons:
+            observer.note(f"retried {rows:,} row(s): {kept:,} came through")
         curated = self._commits("curate", shards)
         total = len(shards) + len(unread)
         complete = len(curated) / total if total else 1.0
@@ -167,7 +200,9 @@ class Pipeline:
         if enough:
             snapshot = publish(self.ledger, curated, self.resolved.fingerprints, run, _now())
         seconds = time.monotonic() - began
-        summary = Summary(run, dict(walk.made), walk.given_up, complete, snapshot, seconds)
+        summary = Summary(
+            run, dict(walk.made), walk.given_up, complete, snapshot, seconds, rows, kept
+        )
         self.ledger.put_run(run, {**record, "ended_at": _now(), "summary": asdict(summary)})
         if not enough:
             raise RunIncomplete(
@@ -178,17 +213,36 @@ class Pipeline:
         return summary
 
     def _walk(
-        self, walk: "_Walk", run: str, objects: list[InputObject]
+        self,
+        walk: "_Walk",
+        run: str,
+        objects: list[InputObject],
+        reasons: tuple[str, ...],
+        due: list[Commit],
     ) -> tuple[list[Address], list[Address]]:
-        """Carry what is pending through the stages; return the shards, and the objects not read."""
+        """Carry what is pending through the stages; return the shards, and the objects not read.
+
+        So are shards of which a commit holds rows that are due again; that their workers have done
+        them once in this run is theirs to see.
+        """
+        retry = self.resolved.retry(reasons)
+        again = {commit.key for commit in due}
         readers = self.resolved.runtime_settings(run, self.config.placement.readers)
         engines = self.resolved.runtime_settings(run, self.config.placement.engines)
-        _, unread = self.shards(objects)
-        walk.carry(self.resolved.select_work(run), unread, readers)
         shards, unread = self.shards(objects)
-        for ask in self.resolved.ask_works(run):
+        self.redo.retract_stale(shards)
+        reread = {a.object for a in shards if self.resolved.key("select", a.shard) in again}
+        unread += [self._whole(found) for found in objects if found.info.key in reread]
+        walk.carry(self.resolved.select_work(run, retry), unread, readers)
+        shards, unread = self.shards(objects)
+        for ask in self.resolved.ask_works(run, retry):
             stages = tuple(stage.stage for stage in ask.stages)
-            walk.carry(ask, self._pending(stages, self._reached(stages[0], shards)), engines)
+            reached = self._reached(stages[0], shards)
+            pending = {address.shard for address in self._pending(stages, reached)}
+            for address in reached:
+                if any(self.resolved.key(stage, address.shard) in again for stage in stages):
+                    pending.add(address.shard)
+            walk.carry(ask, [address for address in reached if address.shard in pending], engines)
         scored = self._reached("curate", shards)
         walk.carry(self.resolved.curate_work(run), self._pending(("curate",), scored), readers)
         return shards, unread
@@ -218,6 +272,28 @@ class Pipeline:
         for commit in self._commits(stage, shards):
             yield from self.ledger.read_part(commit).to_pylist()
 
+    def rejects(self, stage: str | None = None, reasons: Sequence[str] = ()) -> Iterator[Refused]:
+        """Yield every refused row of the present corpus and recipe, then what the last run gave up.
+
+        Of one stage or of all, for some reasons or for all. Raises: ConfigError for a name that
+        does not exist, at once.
+        """
+        wanted = {checked_reason(reason) for reason in reasons} or {*REASONS, QUARANTINED}
+        if stage is not None:
+            checked("stage", stage, READS)
+        return self._rejects(stage, wanted)
+
+    def _rejects(self, stage: str | None, reasons: set[str]) -> Iterator[Refused]:
+        shards, _ = self.shards(self.objects())
+        for address in shards:
+            found = [self._commit(name, address) for name in READS]
+            commits = [c for c in found if c is not None and stage in (None, c.stage)]
+            if found[0] is not None:
+                yield from refused_rows(self.ledger, found[0], commits, reasons)
+        last = self._last_run()
+        if last is not None and QUARANTINED in reasons:
+            yield from given_up(self.ledger.quarantined(last["run"]), stage)
+
     def orphans(self, older_than_seconds: float) -> list[str]:
         """Return the parts that no commit points at and that are older than that."""
         return self.ledger.orphans(older_than_seconds, time.time())
@@ -242,6 +318,9 @@ class Pipeline:
     def _commits(self, stage: str, shards: list[Address]) -> list[Commit]:
         found = (self.ledger.commit_of(stage, self.resolved.key(stage, a.shard)) for a in shards)
         return [commit for commit in found if commit is not None]
+
+    def _commit(self, stage: str, address: Address) -> Commit | None:
+        return self.ledger.commit_of(stage, self.resolved.key(stage, address.shard))
 
     def _last_run(self) -> dict[str, Any] | None:
         runs = self.ledger.runs()
