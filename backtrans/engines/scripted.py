@@ -87,7 +87,7 @@ class ScriptedEngine:
             self._dead = f"after {self._answered:,} requests"
         text = _spoken(request)
         if self._mended_by is not None and self._mended_by.exists():
-            request, text = _mended(request), _without_markers(text)
+            request, text = _unmarked(request), _without_markers(text)
         if KILL in text:
             self._dead = f"at {KILL}"
         if self._dead:
@@ -122,7 +122,7 @@ class ScriptedEngine:
 
 def default(request: Request, seed: int) -> Reply:
     """Answer plausibly: an instruction or a review, a distribution, log-probabilities."""
-    text = _spoken(request)
+    text, request = _spoken(request), _unmarked(request)
     dice = random.Random(_digest(request, seed))
     match request.want:
         case Generate(max_tokens=max_tokens):
@@ -177,11 +177,8 @@ def _without_markers(text: str) -> str:
     return text
 
 
-def _mended(request: Request) -> Request:
-    """Return a request in which no marker stands: the same whether or not there was a fault before.
-
-    A reply is a function of the request, so that of an unfaulty text does not change.
-    """
+def _unmarked(request: Request) -> Request:
+    """Return a request without markers: what is drawn from it does not change with them."""
     want = request.want
     if isinstance(want, Likelihood):
         want = replace(want, continuation=_without_markers(want.continuation))

@@ -249,12 +249,12 @@ def merged(before: list[Row], fresh: list[Row], reasons: tuple[str, ...]) -> lis
 
 def outcomes(rows: list[Row]) -> list[tuple[str, str | None]]:
     """Return what became of each row."""
-    return [(row["id"], row["reject_reason"]) for row in rows]
+    return [(row["id"], row.get("reject_reason")) for row in rows]
 
 
 def ends_broken(rows: list[Row]) -> bool:
     """Say whether an object broke off within these rows."""
-    return bool(rows) and rows[-1]["reject_reason"] == BROKE_OFF
+    return bool(rows) and rows[-1].get("reject_reason") == BROKE_OFF
 
 
 def _pieces(
