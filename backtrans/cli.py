@@ -1,4 +1,5 @@
-"""The command line: `backtrans demo | validate | plan | run | status | rejects | sweep | schema`.
+"""The command line: `backtrans demo | validate | plan | run | status | rejects | schema`, and those
+of `keeping`: `snapshots | diff | takedown | expire | sweep`.
 
 Exit codes:
     0  done (for `run`: at least min_complete of the shards reached the end)
@@ -22,14 +23,13 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from backtrans import __version__
+from backtrans import __version__, keeping
 from backtrans.accounts import Plan, Status
-from backtrans.config import Config, load
+from backtrans.config import Config
 from backtrans.errors import BacktransError, ConfigError, RunIncomplete
-from backtrans.pipeline import Pipeline
 from backtrans.progress import Shown
 from backtrans.refused import harmless, line
-from backtrans.runtime.ray_data import check_environment
+from backtrans.terminal import ConfigPath, opened, out
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,34 +46,24 @@ class Form(StrEnum):
     jsonl = "jsonl"
 
 
-ConfigPath = Annotated[Path, typer.Argument(help="The run's YAML file.", metavar="CONFIG")]
-
-
-def _out() -> Console:
-    # Made when it is used, so that it writes to the stream that is then standard output.
-    return Console(highlight=False, soft_wrap=True)
-
-
-def _pipeline(path: Path) -> Pipeline:
-    check_environment(os.environ)
-    return Pipeline(load(path), ray_auth_token=os.environ.get("RAY_AUTH_MODE") == "token")
+app.add_typer(keeping.app)
 
 
 @app.command()
 def validate(config: ConfigPath) -> None:
     """Read CONFIG, its models and its list of inputs, and say what is wrong with them."""
-    pipeline = _pipeline(config)
+    pipeline = opened(config)
     objects = pipeline.standing().objects
     models = pipeline.resolved.models
-    _out().print(f"{config}: valid; {len(objects):,} input object(s)", markup=False)
+    out().print(f"{config}: valid; {len(objects):,} input object(s)", markup=False)
     for role, model in models.items():
-        _out().print(f"  {role}: {model}", markup=False)
+        out().print(f"  {role}: {model}", markup=False)
 
 
 @app.command()
 def plan(config: ConfigPath) -> None:
     """Say what a run would do and why; touch nothing."""
-    _show_plan(_out(), _pipeline(config).plan())
+    _show_plan(out(), opened(config).plan())
 
 
 @app.command()
@@ -85,7 +75,7 @@ def run(
     ] = None,
 ) -> None:
     """Do what is pending, and publish the splits. Run it again at any time."""
-    console, pipeline = _out(), _pipeline(config)
+    console, pipeline = out(), opened(config)
     shown = Shown(console)
     try:
         summary = pipeline.run(shown, retry_rejects or ())
@@ -99,7 +89,7 @@ def run(
 @app.command()
 def status(config: ConfigPath) -> None:
     """Show each stage's rows, the rejects by reason, and the splits."""
-    _show_status(_out(), _pipeline(config).status())
+    _show_status(out(), opened(config).status())
 
 
 @app.command()
@@ -114,7 +104,7 @@ def rejects(
 ) -> None:
     """List every refused row: stage, reason, object, row, document id and detail. No texts."""
     counts: Counter[str] = Counter()
-    for number, refused in enumerate(_pipeline(config).rejects(stage, reason or ())):
+    for number, refused in enumerate(opened(config).rejects(stage, reason or ())):
         counts[refused.reason] += 1
         if limit is None or number < limit:
             as_json = form == Form.jsonl
@@ -124,22 +114,6 @@ def rejects(
     for name, count in counts.most_common():
         sums.write(f"{count:>8,}  {name}\n")
     sums.write(f"{counts.total():>8,}  in all\n")
-
-
-@app.command()
-def sweep(
-    config: ConfigPath,
-    older_than_hours: Annotated[float, typer.Option(help="Leave younger ones alone.")] = 24.0,
-    delete: Annotated[bool, typer.Option("--delete", help="Delete them; else only list.")] = False,
-) -> None:
-    """List the parts that no commit points at, which late or broken attempts left behind."""
-    pipeline = _pipeline(config)
-    orphans = pipeline.orphans(older_than_hours * 3600)
-    for key in orphans:
-        _out().print(key, markup=False)
-    if delete:
-        pipeline.ledger.sweep(orphans)
-    _out().print(f"{len(orphans):,} orphan(s){' deleted' if delete else ''}")
 
 
 @app.command()
@@ -156,7 +130,7 @@ def demo(
     """Run the whole job in a small generated world, with real models, and check it by the truth."""
     from backtrans.demo import run_demo
 
-    run_demo(folder, documents, _out())
+    run_demo(folder, documents, out())
 
 
 @app.callback(invoke_without_command=True)
@@ -164,7 +138,7 @@ def _main(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
-        _out().print(__version__)
+        out().print(__version__)
         raise typer.Exit
     # Ray's core says of every pool of restartable actors that its arguments might be lost; they are
     # held for as long as the pool is. What fails in earnest is raised, and does not depend on this.

@@ -151,13 +151,21 @@ class Ledger:
         return winner, False
 
     def replace(
-        self, old: Commit, *, rows_in: int, part: pa.Table, usage: Usage, run: str
+        self,
+        old: Commit,
+        *,
+        rows_in: int,
+        part: pa.Table,
+        usage: Usage,
+        run: str,
+        reads: tuple[str, ...] | None = None,
     ) -> Commit:
         """Put a part in the place of a committed one, which becomes an orphan; return the commit.
 
         Whoever calls has retracted what was made from the old part, in an epoch begun before. The
         order is: the mark that there is something to check, the part, the commit. What costs were
-        known are added up. Raises: AccountingError, StoreError.
+        known are added up; `reads` names the parts that it is made from now, if others.
+        Raises: AccountingError, StoreError.
         """
         attempt = uuid4().hex
         record = replace(
@@ -168,6 +176,7 @@ class Ledger:
             run=run,
             attempt=attempt,
             committed_at=_now(),
+            reads=old.reads if reads is None else reads,
         )
         check_accounts(record, part)
         self.store.put(_place("replaced", old.stage, old.key) + ".json", b"{}")
@@ -204,19 +213,23 @@ class Ledger:
 
     def read_part(self, commit: Commit, columns: list[str] | None = None) -> pa.Table:
         """Return a committed part's rows. Raises: StoreError naming the part."""
-        data = self.store.get(commit.part)
-        try:
-            file = pq.ParquetFile(io.BytesIO(data))
-            unknown = set(columns or ()) - set(file.schema_arrow.names)
-            if unknown:
-                raise StoreError(f"{commit.part}: has no columns {sorted(unknown)}")
-            part = file.read(columns=columns)
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{commit.part}: not a readable part: {error}") from error
+        part = self.read_rows(commit.part, columns)
         if part.num_rows != commit.counts.rows_in:
             wrong = f"{part.num_rows:,} rows, and its commit says {commit.counts.rows_in:,}"
             raise StoreError(f"{commit.part}: {wrong}")
         return part
+
+    def read_rows(self, key: str, columns: list[str] | None = None) -> pa.Table:
+        """Return the rows of a part of which only the key is known. Raises: StoreError."""
+        data = self.store.get(key)
+        try:
+            file = pq.ParquetFile(io.BytesIO(data))
+            unknown = set(columns or ()) - set(file.schema_arrow.names)
+            if unknown:
+                raise StoreError(f"{key}: has no columns {sorted(unknown)}")
+            return file.read(columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{key}: not a readable part: {error}") from error
 
     def index_of(self, key: str) -> Index | None:
         """Return an object's index, or None where it has not been read whole."""
@@ -232,6 +245,14 @@ class Ledger:
     def put_index(self, index: Index) -> bool:
         """Record that an object has been read whole; the first one wins."""
         return self.store.put_new(_place("indexes", index.key) + ".json", encoded(index))
+
+    def indexes(self) -> Iterator[Index]:
+        """Yield the indexes of all objects, of every recipe."""
+
+        def read(key: str) -> Index:
+            return decoded(INDEX, key, self.store.get(key))
+
+        yield from _read_at_once(read, [info.key for info in self.store.list("indexes/")])
 
     def forget_index(self, key: str) -> None:
         """Have an object read whole again; the shards that it has committed stay so."""
@@ -266,6 +287,11 @@ class Ledger:
     def put_run(self, run: str, record: dict[str, Any]) -> None:
         """Record a run, replacing what it recorded before: only its own driver writes it."""
         self.store.put(_place("runs", run) + ".json", encoded(record))
+
+    def run_of(self, run: str) -> dict[str, Any]:
+        """Return the record of a run. Raises: KeyMissing, StoreError."""
+        key = _place("runs", run) + ".json"
+        return decoded(RUN, key, self.store.get(key))
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the records of all runs, sorted by the name of the run."""

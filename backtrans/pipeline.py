@@ -19,8 +19,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-
 from backtrans.accounts import Observer, Plan, StagePlan, StageStatus, Status, Summary
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config, differences
@@ -88,7 +86,7 @@ class Pipeline:
     def _plan(self, standing: Standing) -> Plan:
         objects = standing.objects
         shards, unread = standing.shards()
-        last = self._last_run()
+        last = self.last_run()
         changed: list[str] = []
         changes: list[str] = []
         if last is not None:
@@ -132,18 +130,9 @@ class Pipeline:
         """
         began = time.monotonic()
         reasons = tuple(dict.fromkeys(map(retried_reason, retry_rejects)))
-        run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
         standing = self.standing()
         _announce(self._plan(standing), observer)
-        record = {
-            "run": run,
-            "recipe": self.config.recipe.model_dump(),
-            "placement": self.config.placement.model_dump(),
-            "models": self.resolved.models,
-            "fingerprints": self.resolved.fingerprints,
-            "started_at": _now(),
-        }
-        self.ledger.put_run(run, record)
+        run = self._begin()
         due = self.redo.due(standing, reasons)
         rows = sum(commit.refused_for(reasons) for commit in due)
         if reasons:
@@ -160,22 +149,48 @@ class Pipeline:
         kept = sum(self.redo.came_through(commit, reasons) for commit in due)
         if reasons:
             observer.note(f"retried {rows:,} row(s): {kept:,} came through")
-        curated = standing.table("curate", shards)
-        total = len(shards) + len(unread)
-        complete = curated.num_rows / total if total else 1.0
-        enough = complete >= self.config.placement.min_complete
-        snapshot = self._publish(standing, curated, run) if enough else None
+        snapshot, complete = self._publish(standing, run, shards, unread)
         standing.remember(run, shards, time.time())
         seconds = time.monotonic() - began
         summary = Summary(
             run, dict(walk.made), walk.given_up, complete, snapshot, seconds, rows, kept
         )
-        self.ledger.put_run(run, {**record, "ended_at": _now(), "summary": asdict(summary)})
-        if not enough:
+        return self._end(summary)
+
+    def republish(self) -> Summary:
+        """Publish what is committed, and compute nothing. Raises: RunIncomplete."""
+        began = time.monotonic()
+        standing = self.standing()
+        run = self._begin()
+        shards, unread = standing.shards()
+        snapshot, complete = self._publish(standing, run, shards, unread)
+        seconds = time.monotonic() - began
+        return self._end(Summary(run, {}, [], complete, snapshot, seconds))
+
+    def _begin(self) -> str:
+        """Record that a run begins; return its name."""
+        run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
+        record = {
+            "run": run,
+            "recipe": self.config.recipe.model_dump(),
+            "placement": self.config.placement.model_dump(),
+            "models": self.resolved.models,
+            "fingerprints": self.resolved.fingerprints,
+            "started_at": _now(),
+        }
+        self.ledger.put_run(run, record)
+        return run
+
+    def _end(self, summary: Summary) -> Summary:
+        """Record what a run came to. Raises: RunIncomplete."""
+        record = self.ledger.run_of(summary.run)
+        ended = {**record, "ended_at": _now(), "summary": asdict(summary)}
+        self.ledger.put_run(summary.run, ended)
+        if summary.snapshot is None:
             raise RunIncomplete(
-                f"{curated.num_rows} of {total} shards reached the end, {complete:.1%} of them;"
+                f"{summary.complete:.1%} of the shards reached the end;"
                 f" placement.min_complete is {self.config.placement.min_complete:.1%}."
-                " Nothing was published. Given up:\n  " + "\n  ".join(walk.given_up)
+                " Nothing was published. Given up:\n  " + "\n  ".join(summary.quarantined)
             )
         return summary
 
@@ -207,10 +222,17 @@ class Pipeline:
         walk.carry(self.resolved.curate_work(run), standing.pending(("curate",), scored), readers)
         return shards, unread
 
-    def _publish(self, standing: Standing, curated: pa.Table, run: str) -> Snapshot:
-        return publish(
-            self.ledger, curated, self.resolved.fingerprints, run, _now(), standing.withdrawn
-        )
+    def _publish(
+        self, standing: Standing, run: str, shards: list[Address], unread: list[Address]
+    ) -> tuple[Snapshot | None, float]:
+        """Publish, if enough is curated; return the snapshot, and the share of shards that are."""
+        curated = standing.table("curate", shards)
+        total = len(shards) + len(unread)
+        complete = curated.num_rows / total if total else 1.0
+        if complete < self.config.placement.min_complete:
+            return None, complete
+        fingerprints, gone = self.resolved.fingerprints, standing.withdrawn
+        return publish(self.ledger, curated, fingerprints, run, _now(), gone), complete
 
     def status(self) -> Status:
         """Say what the present corpus and recipe have come to. Touches nothing."""
@@ -219,13 +241,13 @@ class Pipeline:
         stages = [StageStatus.of(s.name, standing.table(s.name, shards)) for s in STAGES]
         snapshot = latest(self.ledger)
         files = snapshot.files if snapshot else {}
-        last = self._last_run()
-        given_up = self.ledger.quarantined(last["run"]) if last else []
+        last = self.last_run()
+        quarantined = self.ledger.quarantined(last["run"]) if last else []
         return Status(
             stages,
             snapshot,
             {split: [self.ledger.store.url(key) for key in keys] for split, keys in files.items()},
-            [f"{q.stage}: {q.name}: {q.error}" for q in given_up],
+            [f"{q.stage}: {q.name}: {q.error}" for q in quarantined],
             last["run"] if last else None,
         )
 
@@ -252,17 +274,14 @@ class Pipeline:
         for commits in standing.by_shard(list(READS)):
             wanted = [commit for commit in commits if stage in (None, commit.stage)]
             yield from refused_rows(self.ledger, commits[0], wanted, reasons)
-        last = self._last_run()
+        last = self.last_run()
         if last is not None and QUARANTINED in reasons:
             yield from given_up(self.ledger.quarantined(last["run"]), stage)
 
-    def orphans(self, older_than_seconds: float) -> list[str]:
-        """Return the parts that no commit points at and that are older than that."""
-        return self.ledger.orphans(older_than_seconds, time.time())
-
     # ------------------------------------------------------------------ parts of the above
 
-    def _last_run(self) -> dict[str, Any] | None:
+    def last_run(self) -> dict[str, Any] | None:
+        """Return the record of the latest run, if there was one."""
         runs = self.ledger.runs()
         return runs[-1] if runs else None
 

@@ -10,17 +10,16 @@ snapshot, and keeps it when later ones come. A number is given once; the latest 
 Does not know: how rows are curated or written (`stages.publish`), or what reads them.
 """
 
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from backtrans.entries import decoded
-from backtrans.errors import StoreError
+from backtrans.errors import KeyMissing
 from backtrans.ledger import Ledger
 from backtrans.records import CURATED
 
@@ -64,7 +63,11 @@ SNAPSHOT = TypeAdapter(Snapshot)
 
 def snapshots(ledger: Ledger) -> list[Snapshot]:
     """Return every snapshot, the first one first. Raises: StoreError naming a bad record."""
-    return [_read(ledger, info.key) for info in ledger.store.list("snapshots/")]
+    found = []
+    for info in ledger.store.list("snapshots/"):
+        with suppress(KeyMissing):  # it expired since it was listed
+            found.append(_read(ledger, info.key))
+    return found
 
 
 def latest(ledger: Ledger) -> Snapshot | None:
@@ -74,14 +77,28 @@ def latest(ledger: Ledger) -> Snapshot | None:
 
 
 def numbered(ledger: Ledger, number: int) -> Snapshot:
-    """Return the snapshot of a number. Raises: StoreError."""
-    return _read(ledger, _key(number))
+    """Return the snapshot of a number. Raises: KeyMissing naming those that there are."""
+    try:
+        return _read(ledger, _key(number))
+    except KeyMissing as error:
+        there = ", ".join(str(s.number) for s in snapshots(ledger)) or "none"
+        raise KeyMissing(f"no snapshot {number}; there are: {there}") from error
 
 
 def put(ledger: Ledger, snapshot: Snapshot) -> bool:
     """Put a snapshot's record; False where its number is taken."""
     record = orjson.dumps(asdict(snapshot), option=orjson.OPT_INDENT_2)
     return ledger.store.put_new(_key(snapshot.number), record)
+
+
+def parts_named(ledger: Ledger, every: Iterable[Snapshot]) -> set[str]:
+    """Return the curated parts that the manifests of these snapshots name."""
+    return {part for each in every for part in read_manifest(ledger, each)["part"].to_pylist()}
+
+
+def forget(ledger: Ledger, snapshot: Snapshot) -> None:
+    """Remove a snapshot's record, before the files that it names. Never the latest's."""
+    ledger.store.delete(_key(snapshot.number))
 
 
 def manifest_table(curated: pa.Table, taken_down: Mapping[str, list[str]]) -> pa.Table:
@@ -97,13 +114,13 @@ def manifest_table(curated: pa.Table, taken_down: Mapping[str, list[str]]) -> pa
 
 def read_manifest(ledger: Ledger, snapshot: Snapshot) -> pa.Table:
     """Return a snapshot's shards; columns as in MANIFEST. Raises: StoreError."""
-    return _table(ledger, snapshot.manifest)
+    return ledger.read_rows(snapshot.manifest)
 
 
 def read_split(ledger: Ledger, snapshot: Snapshot, split: str) -> Iterator[pa.Table]:
     """Yield a split's rows file by file, columns as in PUBLISHED. Raises: StoreError."""
     for key in snapshot.files[split]:
-        yield _table(ledger, key)
+        yield ledger.read_rows(key)
 
 
 def _key(number: int) -> str:
@@ -112,10 +129,3 @@ def _key(number: int) -> str:
 
 def _read(ledger: Ledger, key: str) -> Snapshot:
     return decoded(SNAPSHOT, key, ledger.store.get(key))
-
-
-def _table(ledger: Ledger, key: str) -> pa.Table:
-    try:
-        return pq.read_table(io.BytesIO(ledger.store.get(key)))
-    except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{key}: not a readable table: {error}") from error

@@ -1,0 +1,114 @@
+"""Looking after a root: what is taken down, purged, expired and swept.
+
+Each is asked for by a person or a schedule, says first what it would do, and may be killed and done
+again. None of them calls a model.
+
+Does not know: who asks, or how the answer is shown.
+"""
+
+import time
+from dataclasses import dataclass
+
+from backtrans.errors import ConfigError
+from backtrans.expiry import Expiry, expired, expiry, held, loose
+from backtrans.pipeline import STAGES, Pipeline
+from backtrans.purge import Purged, find, purge
+from backtrans.snapshots import Snapshot, forget, parts_named, read_split, snapshots
+from backtrans.takedown import Withdrawn, withdrawn
+
+_STAGE_NAMES = [stage.name for stage in STAGES]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a takedown concerns: texts held, and rows of each snapshot's A4."""
+
+    texts: int
+    published: dict[int, int]  # snapshot number -> rows
+    objects: list[str]  # of the present corpus, as a whole
+
+
+def reach(pipeline: Pipeline, gone: Withdrawn) -> Reach:
+    """Say what a takedown concerns. Reads every select part, and touches nothing."""
+    standing = pipeline.standing()
+    listed = [*(found.info for found in standing.objects), *standing.withdrawn_objects]
+    objects = [info for info in listed if info.key in gone.objects]
+    shards = frozenset(standing.shards_of(objects))
+    every = snapshots(pipeline.ledger)
+    found = find(pipeline.ledger, gone, shards)
+    published = {s.number: _rows_of(pipeline, s, found.ids) for s in every}
+    return Reach(found.rows, published, [info.key for info in objects])
+
+
+def purge_withdrawn(pipeline: Pipeline, *, run_is_dead: bool = False) -> tuple[Purged, list[int]]:
+    """Remove the bytes of all that has been taken down; return that, and the snapshots that went.
+
+    Snapshots that hold a withdrawn row go, when one without it has been published. `run_is_dead`
+    says that a run whose end is not recorded will not go on.
+    Raises: ConfigError where a run may be under way; RunIncomplete where there is no whole state
+    to publish, with the parts already purged.
+    """
+    last = pipeline.last_run()
+    if last is not None and "ended_at" not in last and not run_is_dead:
+        raise ConfigError(
+            f"run {last['run']} has not ended: let it, or say --run-is-dead if it was killed"
+        )
+    ledger, gone = pipeline.ledger, withdrawn(pipeline.ledger)
+    standing = pipeline.standing()
+    shards = frozenset(standing.shards_of(standing.withdrawn_objects))
+    found = find(ledger, gone, shards)
+    purged = purge(ledger, _STAGE_NAMES, found, last["run"] if last else "purge")
+    snapshot = pipeline.republish().snapshot
+    assert snapshot is not None
+    every = snapshots(ledger)
+    older = [s for s in every if s.number != snapshot.number]
+    holders = [s for s in older if _rows_of(pipeline, s, found.ids)]
+    going = {s.digest for s in holders}
+    for holder in holders:
+        forget(ledger, holder)
+    kept = {s.digest for s in every if s not in holders}
+    for digest in sorted(going - kept):
+        for info in list(ledger.store.list(f"splits/{digest}/")):
+            ledger.store.delete(info.key)
+    for key in list(loose(ledger, snapshots(ledger), time.time())):
+        ledger.store.delete(key)
+    return purged, [holder.number for holder in holders]
+
+
+def plan_expiry(pipeline: Pipeline, keep: int, older_than_seconds: float) -> Expiry:
+    """Say what goes when all but the last `keep` snapshots do that are older than that."""
+    ledger = pipeline.ledger
+    every = snapshots(ledger)
+    going = expired(every, keep, older_than_seconds, time.time())
+    shards, _ = pipeline.standing().shards()
+    present = held([address.shard for address in shards], pipeline.resolved.fingerprints)
+    return expiry(ledger, every, going, _STAGE_NAMES, present)
+
+
+def orphans(pipeline: Pipeline, older_than_seconds: float) -> list[str]:
+    """Return what late or broken attempts left, older than that: nothing names it.
+
+    Parts, temporary files, and files of splits. A part that a snapshot's manifest names is none,
+    though its commit may have been replaced.
+    """
+    ledger = pipeline.ledger
+    every = snapshots(ledger)
+    named = parts_named(ledger, every)
+    now = time.time()
+    parts = [key for key in ledger.orphans(older_than_seconds, now) if key not in named]
+    return sorted([*parts, *loose(ledger, every, now - older_than_seconds)])
+
+
+def sweep(pipeline: Pipeline, keys: list[str]) -> None:
+    """Delete orphans; what has been named since they were listed stays."""
+    ledger = pipeline.ledger
+    ledger.sweep([key for key in keys if not key.startswith("splits/")])
+    still_loose = set(loose(ledger, snapshots(ledger), time.time()))
+    for key in still_loose.intersection(keys):
+        ledger.store.delete(key)
+
+
+def _rows_of(pipeline: Pipeline, snapshot: Snapshot, ids: set[str]) -> int:
+    """Count the rows of a snapshot that have one of these ids."""
+    tables = read_split(pipeline.ledger, snapshot, "A4")
+    return sum(len(ids.intersection(rows["id"].to_pylist())) for rows in tables)

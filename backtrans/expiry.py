@@ -1,0 +1,107 @@
+"""Retention: let old snapshots go, with what only they hold; and find what nothing holds.
+
+A snapshot holds its splits, and the commits of its shards in every stage of its recipe. Those that
+a kept snapshot or the present corpus and recipe hold too stay.
+
+Promises: nothing that is kept ever names what is gone, killed at any instant: what names others
+goes first. What is killed half-way is finished by the next expiry, or swept.
+
+Does not know: which snapshots a reader is on. Keep those that are younger than the longest reading.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from backtrans.ledger import Ledger, stage_key
+from backtrans.snapshots import Snapshot, forget, parts_named, read_manifest
+
+Held = set[tuple[str, str]]
+"""Commits, as (stage, key)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """What an expiry takes away."""
+
+    snapshots: list[Snapshot]
+    commits: list[tuple[str, str]]  # (stage, key), the last stage first
+    parts: list[str]
+    indexes: list[str]  # keys of objects whose shards go
+    files: list[str]  # of splits
+
+
+def expired(
+    every: list[Snapshot], keep: int, older_than_seconds: float, now: float
+) -> list[Snapshot]:
+    """Return the snapshots that may go: all but the last `keep`, where they are older than that.
+
+    The latest always stays. `now` is seconds since the epoch.
+    """
+    may_go = every[: len(every) - max(keep, 1)]
+    return [s for s in may_go if _published(s) < now - older_than_seconds]
+
+
+def expiry(
+    ledger: Ledger,
+    every: list[Snapshot],
+    going: list[Snapshot],
+    stages: list[str],
+    present: Held,
+) -> Expiry:
+    """Say what goes with these snapshots. `present`: what the present corpus and recipe hold."""
+    kept = [s for s in every if s not in going]
+    held = present.union(*(commits_of(ledger, s) for s in kept))
+    lost = set().union(*(commits_of(ledger, s) for s in going)) - held
+    order = {stage: number for number, stage in enumerate(reversed(stages))}
+    commits = sorted(lost, key=lambda each: (order[each[0]], each[1]))
+    named = parts_named(ledger, kept)
+    found = [ledger.commit_of(stage, key) for stage, key in commits]
+    parts = [commit.part for commit in found if commit is not None and commit.part not in named]
+    selected = {commit.shard for commit in found if commit is not None and commit.stage == "select"}
+    indexes = [index.key for index in ledger.indexes() if selected.intersection(index.shards)]
+    digests = {s.digest for s in going} - {s.digest for s in kept}
+    files = [i.key for digest in sorted(digests) for i in ledger.store.list(f"splits/{digest}/")]
+    return Expiry(going, commits, parts, indexes, files)
+
+
+def expire(ledger: Ledger, what: Expiry) -> None:
+    """Take it away, what names others first."""
+    if what.commits:
+        ledger.begin_epoch()
+    for snapshot in what.snapshots:
+        forget(ledger, snapshot)
+    for key in what.indexes:
+        ledger.forget_index(key)
+    for stage, key in what.commits:
+        ledger.retract(stage, key)
+    for key in (*what.parts, *what.files):
+        ledger.store.delete(key)
+    if what.commits:
+        ledger.begin_epoch()  # for whoever looked while it went on
+
+
+def commits_of(ledger: Ledger, snapshot: Snapshot) -> Held:
+    """Return the commits that a snapshot holds."""
+    shards = read_manifest(ledger, snapshot)["shard"].to_pylist()
+    return held(shards, snapshot.fingerprints)
+
+
+def held(shards: Iterable[str], fingerprints: dict[str, str]) -> Held:
+    """Return the commits of shards in every stage of a recipe."""
+    return {(s, stage_key(s, f, shard)) for shard in shards for s, f in fingerprints.items()}
+
+
+def loose(ledger: Ledger, every: list[Snapshot], older_than: float) -> Iterator[str]:
+    """Yield the files of splits that no snapshot names and that are older than a moment.
+
+    A publisher that died, or one of two with the same number, leaves them.
+    """
+    digests = {snapshot.digest for snapshot in every}
+    for info in ledger.store.list("splits/"):
+        if info.key.split("/")[1] not in digests and info.modified < older_than:
+            yield info.key
+
+
+def _published(snapshot: Snapshot) -> float:
+    return datetime.fromisoformat(snapshot.published_at).timestamp()

@@ -1,0 +1,150 @@
+"""The commands that look after what was published: snapshots, diff, takedown, expire, sweep."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backtrans import custody
+from backtrans.changes import changes
+from backtrans.errors import ConfigError
+from backtrans.expiry import expire as take_away
+from backtrans.snapshots import numbered, snapshots
+from backtrans.takedown import KINDS, asked, listed, record, takedowns, together
+from backtrans.terminal import ConfigPath, opened, say
+
+app = typer.Typer()
+
+DAY_SECONDS = 86_400.0
+
+
+@app.command("snapshots")
+def list_snapshots(config: ConfigPath) -> None:
+    """List the snapshots: number, when, rows of each split, the run that published it."""
+    found = snapshots(opened(config).ledger)
+    for each in found:
+        rows = ", ".join(f"{split} {count:,}" for split, count in each.rows.items())
+        gone = f", {each.taken_down_rows:,} row(s) taken down" if each.taken_down_rows else ""
+        say(f"{each.number:>6}  {each.published_at}  {rows} rows{gone}  run {each.run}")
+    if not found:
+        say("no snapshot published yet")
+
+
+@app.command()
+def diff(
+    config: ConfigPath,
+    before: Annotated[int, typer.Argument(help="A snapshot's number.")],
+    after: Annotated[int, typer.Argument(help="A later one's.")],
+    rows: Annotated[bool, typer.Option("--rows", help="List each row; else count.")] = False,
+) -> None:
+    """Say which rows of A4 were added, removed and changed between two snapshots, and why."""
+    ledger = opened(config).ledger
+    counts: Counter[tuple[str, str]] = Counter()
+    for change in changes(ledger, numbered(ledger, before), numbered(ledger, after)):
+        counts[change.kind, change.reason] += 1
+        if rows:
+            name = change.document_id or "-"
+            say(f"{change.kind:8} {change.id}  {name}  {change.object}  {change.reason}")
+    for (kind, reason), count in sorted(counts.items()):
+        say(f"{count:>8,} {kind}: {reason}")
+    say(f"{counts.total():>8,} row(s) differ")
+
+
+@app.command()
+def takedown(
+    config: ConfigPath,
+    document: Annotated[list[str] | None, typer.Option("--id", help="A document's id.")] = None,
+    url: Annotated[list[str] | None, typer.Option(help="A document's URL.")] = None,
+    domain: Annotated[list[str] | None, typer.Option(help="A domain and those below it.")] = None,
+    input_object: Annotated[
+        list[str] | None, typer.Option("--object", help="A whole input object.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A list: kind and value a line, such as: domain a.org")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept with the list.")] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Record it; else only show it.")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove the bytes of all that was taken down, too.")
+    ] = False,
+    run_is_dead: Annotated[
+        bool, typer.Option("--run-is-dead", help="A run that did not end was killed.")
+    ] = False,
+) -> None:
+    """Take documents down: out of every split from the next run on; with --purge, at once."""
+    pipeline = opened(config)
+    values = dict(zip(KINDS, (document, url, domain, input_object), strict=True))
+    entries = [(kind, value) for kind in KINDS for value in values[kind] or ()]
+    if file is not None:
+        try:
+            entries += listed(file.read_text(encoding="utf-8"), str(file))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: cannot be read: {error}") from error
+    if purge and not apply:
+        raise ConfigError("--purge removes bytes for good: say --apply too")
+    if not entries and not purge:
+        _show_recorded(config)
+        return
+    wanted = asked(entries, reason, datetime.now(UTC).isoformat(timespec="seconds"))
+    found = custody.reach(pipeline, together([wanted, *takedowns(pipeline.ledger)]))
+    say(f"{len(wanted):,} entries; with all before them, {found.texts:,} text(s) are held")
+    for name in found.objects:
+        say(f"  the whole of {name}")
+    for number, rows in found.published.items():
+        if rows:
+            say(f"  snapshot {number} holds {rows:,} row(s) of them")
+    if not apply:
+        say("nothing done; --apply records it, and the next run leaves them out")
+        return
+    if entries:
+        say(f"recorded as takedown {record(pipeline.ledger, wanted).number}")
+    if purge:
+        done, gone = custody.purge_withdrawn(pipeline, run_is_dead=run_is_dead)
+        say(f"purged {done.rows:,} text(s): {done.parts:,} part(s) written anew")
+        say(f"deleted {done.orphans:,} orphan(s), and snapshot(s) {gone or 'none'}")
+
+
+def _show_recorded(config: Path) -> None:
+    for each in takedowns(opened(config).ledger):
+        say(f"takedown {each.number}, {each.requested_at}: {each.reason or 'no reason given'}")
+        for kind in KINDS:
+            for value in getattr(each, kind):
+                say(f"  {kind} {value}")
+
+
+@app.command()
+def expire(
+    config: ConfigPath,
+    keep: Annotated[int, typer.Option(help="Keep so many of the latest.", min=1)] = 1,
+    older_than_days: Annotated[float, typer.Option(help="Leave younger ones.", min=0)] = 30.0,
+    delete: Annotated[bool, typer.Option("--delete", help="Do it; else only show it.")] = False,
+) -> None:
+    """Let old snapshots go, with the files, parts and commits that only they hold."""
+    pipeline = opened(config)
+    going = custody.plan_expiry(pipeline, keep, older_than_days * DAY_SECONDS)
+    for each in going.snapshots:
+        say(f"snapshot {each.number} of {each.published_at}")
+    what = (
+        f"{len(going.files):,} file(s) of splits, {len(going.commits):,} commit(s) and their parts"
+    )
+    if delete:
+        take_away(pipeline.ledger, going)
+    say(f"{len(going.snapshots):,} snapshot(s), {what}{' deleted' if delete else ' would go'}")
+
+
+@app.command()
+def sweep(
+    config: ConfigPath,
+    older_than_hours: Annotated[float, typer.Option(help="Leave younger ones alone.")] = 24.0,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them; else only list.")] = False,
+) -> None:
+    """List what late or broken attempts left behind: parts and files that nothing names."""
+    pipeline = opened(config)
+    orphans = custody.orphans(pipeline, older_than_hours * 3600)
+    for key in orphans:
+        say(key)
+    if delete:
+        custody.sweep(pipeline, orphans)
+    say(f"{len(orphans):,} orphan(s){' deleted' if delete else ''}")

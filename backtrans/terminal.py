@@ -1,0 +1,33 @@
+"""What every command shares: its configuration's argument, its pipeline, and where it writes."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from backtrans.config import load
+from backtrans.pipeline import Pipeline
+from backtrans.runtime.ray_data import check_environment
+
+ConfigPath = Annotated[Path, typer.Argument(help="The run's YAML file.", metavar="CONFIG")]
+
+
+def out() -> Console:
+    """Return a console on what is standard output at that moment."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """Write a line as it is."""
+    out().print(line, markup=False)
+
+
+def opened(path: Path) -> Pipeline:
+    """Return the pipeline of a configuration, and refuse an unsafe environment.
+
+    Raises: ConfigError.
+    """
+    check_environment(os.environ)
+    return Pipeline(load(path), ray_auth_token=os.environ.get("RAY_AUTH_MODE") == "token")
