@@ -1,4 +1,4 @@
-"""The command line: `backtrans demo | validate | plan | run | status | sweep | schema`.
+"""The command line: `backtrans demo | validate | plan | run | status | sweep | vacuum | schema`.
 
 Exit codes:
     0  done (for `run`: at least min_complete of the shards reached the end)
@@ -101,6 +101,21 @@ def sweep(
 
 
 @app.command()
+def vacuum(
+    config: ConfigPath,
+    older_than_hours: Annotated[
+        int, typer.Option(help="Leave younger ones to those who still read them.", min=0)
+    ] = 168,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them; else only list.")] = False,
+) -> None:
+    """List the lake table's files that its latest version does not need."""
+    found = _pipeline(config).vacuum(older_than_hours, delete=delete)
+    for path in found:
+        _out().print(path, markup=False)
+    _out().print(f"{len(found):,} file(s){' deleted' if delete else ''}")
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a configuration, for editors."""
     sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")
@@ -175,6 +190,10 @@ def _show_status(console: Console, status: Status) -> None:
     for split, files in status.files.items():
         rows = status.snapshot.rows[split]
         console.print(f"{split}: {rows:,} rows in {', '.join(files)}", markup=False)
+    if (lake := status.lake) is not None:
+        holds = "no table yet" if lake.holds is None else f"snapshot {lake.holds}"
+        behind = "" if lake.holds == status.snapshot.number else "; a run brings it up to date"
+        console.print(f"lake table {lake.uri}: {holds}{behind}", markup=False)
 
 
 def main() -> NoReturn:

@@ -21,11 +21,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from backtrans.accounts import Observer, Plan, StagePlan, StageStatus, Status, Summary
+from backtrans.accounts import LakeStatus, Observer, Plan, StagePlan, StageStatus, Status, Summary
 from backtrans.checkpoint import commits_in
 from backtrans.committed import Committed
 from backtrans.config import Config, differences
-from backtrans.errors import RunIncomplete
+from backtrans.errors import ConfigError, RunIncomplete
+from backtrans.lake.refresh import held_number, lake_table, refresh
 from backtrans.ledger import Ledger
 from backtrans.records import Row
 from backtrans.resolution import Resolved
@@ -118,6 +119,9 @@ class Pipeline:
         Idempotent, and safe to kill: every shard that is committed stays so.
         """
         began = time.monotonic()
+        lake = self.resolved.lake
+        if lake is not None:
+            held_number(self.ledger, lake)  # a place that cannot be had is said before the work
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
         standing = self.standing()
         _announce(self._plan(standing), observer)
@@ -147,6 +151,13 @@ class Pipeline:
                 f"{curated.num_rows} of {total} shards reached the end, {complete:.1%} of them;"
                 f" placement.min_complete is {self.config.placement.min_complete:.1%}."
                 " Nothing was published. Given up:\n  " + "\n  ".join(walk.given_up)
+            )
+        if snapshot is not None and lake is not None:
+            # On every run: a driver that died before its transaction left this to the next.
+            done = refresh(self.ledger, snapshot, lake)
+            observer.note(
+                f"lake table {done.uri}: snapshot {done.number}, version {done.version};"
+                f" {done.added:,} file(s) new, {done.removed:,} gone, {done.kept:,} as they were"
             )
         return summary
 
@@ -189,7 +200,13 @@ class Pipeline:
             {split: [self.ledger.store.url(key) for key in keys] for split, keys in files.items()},
             [f"{q.stage}: {q.name}: {q.error}" for q in given_up],
             last["run"] if last else None,
+            self._lake_status(),
         )
+
+    def _lake_status(self) -> LakeStatus | None:
+        if (lake := self.resolved.lake) is None:
+            return None
+        return LakeStatus(lake.root, held_number(self.ledger, lake))
 
     def rows(self, stage: str) -> Iterator[Row]:
         """Yield every row of a stage's committed parts, kept and refused, in the corpus' order."""
@@ -201,6 +218,15 @@ class Pipeline:
     def orphans(self, older_than_seconds: float) -> list[str]:
         """Return the parts that no commit points at and that are older than that."""
         return self.ledger.orphans(older_than_seconds, time.time())
+
+    def vacuum(self, older_than_hours: int, *, delete: bool) -> list[str]:
+        """Return the files that the lake table holds no more; delete them when told to.
+
+        Raises: ConfigError without a lake table.
+        """
+        if (lake := self.resolved.lake) is None:
+            raise ConfigError("placement.lake: there is no lake table to vacuum")
+        return lake_table(self.ledger, lake).vacuum(older_than_hours, delete=delete)
 
     # ------------------------------------------------------------------ parts of the above
 

@@ -44,6 +44,12 @@ class Resolved:
         return StoreSettings(self._placement.root, **self._placement.store.model_dump())
 
     @cached_property
+    def lake(self) -> StoreSettings | None:
+        """Where the lake table lies, if there is to be one."""
+        lake = self._placement.lake
+        return replace(self.store, root=lake.uri) if lake else None
+
+    @cached_property
     def models(self) -> dict[str, str]:
         """Name each role's model, base and adapter together, by content. Raises: ModelError."""
         models = self._recipe.models
