@@ -1,4 +1,4 @@
-"""The command line: `backtrans demo | validate | plan | run | status | sweep | vacuum | schema`.
+"""The command line: a command for each thing that people ask of a job (`backtrans --help`).
 
 Exit codes:
     0  done (for `run`: at least min_complete of the shards reached the end)
@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -98,6 +98,26 @@ def sweep(
     if delete:
         pipeline.ledger.sweep(orphans)
     _out().print(f"{len(orphans):,} orphan(s){' deleted' if delete else ''}")
+
+
+@app.command()
+def export(
+    config: ConfigPath,
+    out: Annotated[Path, typer.Option(help="The file to write: .jsonl or .parquet.")],
+    split: Annotated[Literal["A5", "A4"], typer.Option(help="A4 holds A5's rows too.")] = "A5",
+    form: Annotated[
+        Literal["prompt-completion", "messages"], typer.Option("--format", help="TRL's name of it.")
+    ] = "messages",
+    tags: Annotated[bool, typer.Option(help="Say the distribution in each instruction.")] = True,
+    seed: Annotated[
+        Path | None, typer.Option(help="Pairs to put first: .jsonl or .parquet.")
+    ] = None,
+    snapshot: Annotated[int | None, typer.Option(help="Its number; else the latest.")] = None,
+) -> None:
+    """Write a split as a training set for TRL."""
+    pipeline = _pipeline(config)
+    rows = pipeline.export(split, form, out, tags=tags, seed=seed, number=snapshot)
+    _out().print(f"{out}: {rows:,} rows", markup=False)
 
 
 @app.command()

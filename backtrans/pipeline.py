@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -26,12 +27,13 @@ from backtrans.checkpoint import commits_in
 from backtrans.committed import Committed
 from backtrans.config import Config, differences
 from backtrans.errors import ConfigError, RunIncomplete
+from backtrans.export import export
 from backtrans.lake.refresh import held_number, lake_table, refresh
 from backtrans.ledger import Ledger
 from backtrans.records import Row
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
-from backtrans.snapshots import Snapshot, latest
+from backtrans.snapshots import Snapshot, latest, numbered, read_split
 from backtrans.stages.publish import publish
 from backtrans.standing import Standing
 from backtrans.store import Store
@@ -218,6 +220,26 @@ class Pipeline:
     def orphans(self, older_than_seconds: float) -> list[str]:
         """Return the parts that no commit points at and that are older than that."""
         return self.ledger.orphans(older_than_seconds, time.time())
+
+    def export(
+        self,
+        split: str,
+        form: str,
+        out: Path,
+        *,
+        tags: bool,
+        seed: Path | None = None,
+        number: int | None = None,
+    ) -> int:
+        """Write a split of a snapshot, the latest if no number says which, as a training set.
+
+        Raises: ConfigError before the first snapshot, StoreError for a number that there is not.
+        """
+        snapshot = latest(self.ledger) if number is None else numbered(self.ledger, number)
+        if snapshot is None:
+            raise ConfigError("no snapshot published yet: there is nothing to export")
+        rows = read_split(self.ledger, snapshot, split)
+        return export(rows, form, out, tags=tags, seed=seed)
 
     def vacuum(self, older_than_hours: int, *, delete: bool) -> list[str]:
         """Return the files that the lake table holds no more; delete them when told to.
