@@ -22,7 +22,14 @@ import pyarrow.parquet as pq
 
 from backtrans.snapshots import PUBLISHED, SPLITS
 
-STORED = pa.schema([field for field in PUBLISHED if field.name != "split"])
+STORED = pa.schema(
+    [
+        # Delta has no lists of fixed length, and readers take the files at the table's word.
+        (f.name, pa.list_(f.type.value_type) if pa.types.is_fixed_size_list(f.type) else f.type)
+        for f in PUBLISHED
+        if f.name != "split"
+    ]
+)
 """The columns of a data file: in Delta a partition's column stands in the log, not in the files."""
 
 _DIGEST_DIGITS = 32
@@ -101,7 +108,7 @@ class _Partition:
         self._held.append(rows.slice(start))
 
     def rest(self) -> Iterator[DataFile]:
-        held = [table.select(STORED.names) for table in self._held]
+        held = [table.select(STORED.names).cast(STORED) for table in self._held]
         rows = pa.concat_tables([STORED.empty_table(), *held])
         self._held, self._held_bytes = [], 0
         if rows.num_rows:
