@@ -174,6 +174,15 @@ class Lake(Section):
     """A folder or s3:// prefix of its own, reached as `store` says."""
 
 
+class Card(Section):
+    """What the dataset card cannot know by itself."""
+
+    name: str = "Backtranslated instructions"
+    license: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "unknown"
+    """Hugging Face's name of it; the documents' own terms decide it."""
+    language: list[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]] = []
+
+
 class Placement(Section):
     """Where and how: recorded with the run, never part of a fingerprint."""
 
@@ -181,6 +190,7 @@ class Placement(Section):
     """A folder or s3:// prefix that holds everything the run writes."""
     store: StoreOptions = StoreOptions()
     lake: Lake | None = None
+    card: Card = Card()
     runtime: Literal["ray", "local"] = "ray"
     ray_address: str | None = None
     """None starts a cluster of this machine for the run; "auto" joins the one around a Ray job."""

@@ -31,10 +31,11 @@ from backtrans.export import export
 from backtrans.lake.refresh import held_number, lake_table, refresh
 from backtrans.ledger import Ledger
 from backtrans.records import Row
+from backtrans.report.card import Card
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
 from backtrans.snapshots import Snapshot, latest, numbered, read_split
-from backtrans.stages.publish import publish
+from backtrans.stages.publish import Histogram, publish
 from backtrans.standing import Standing
 from backtrans.store import Store
 from backtrans.work import Address, Runtime, RuntimeSettings, Work
@@ -143,7 +144,7 @@ class Pipeline:
         total = len(shards) + len(unread)
         complete = curated.num_rows / total if total else 1.0
         enough = complete >= self.config.placement.min_complete
-        snapshot = self._publish(standing, curated, run) if enough else None
+        snapshot = self._publish(standing, shards, curated, run) if enough else None
         standing.remember(run, shards, time.time())
         seconds = time.monotonic() - began
         summary = Summary(run, dict(walk.made), walk.given_up, complete, snapshot, seconds)
@@ -182,16 +183,32 @@ class Pipeline:
         walk.carry(self.resolved.curate_work(run), waiting, readers)
         return shards, unread
 
-    def _publish(self, standing: Standing, curated: pa.Table, run: str) -> Snapshot:
-        return publish(
-            self.ledger, curated, self.resolved.fingerprints, run, _now(), standing.withdrawn
-        )
+    def _publish(
+        self, standing: Standing, shards: list[Address], curated: pa.Table, run: str
+    ) -> Snapshot:
+        made_at = _now()
+
+        def card(rows: dict[str, int], histogram: Histogram) -> bytes:
+            told = self.config.placement.card
+            return Card(
+                name=told.name,
+                license=told.license,
+                language=tuple(told.language),
+                stages=self._stages(standing, shards),
+                models=self.resolved.card_models,
+                recipe=self.config.recipe.model_dump(),
+                run=run,
+                made_at=made_at,
+            ).rendered(rows, histogram)
+
+        fingerprints = self.resolved.fingerprints
+        return publish(self.ledger, curated, fingerprints, run, made_at, standing.withdrawn, card)
 
     def status(self) -> Status:
         """Say what the present corpus and recipe have come to. Touches nothing."""
         standing = self.standing()
         shards, _ = standing.shards()
-        stages = [StageStatus.of(s.name, standing.table(s.name, shards)) for s in STAGES]
+        stages = self._stages(standing, shards)
         snapshot = latest(self.ledger)
         files = snapshot.files if snapshot else {}
         last = self._last_run()
@@ -251,6 +268,9 @@ class Pipeline:
         return lake_table(self.ledger, lake).vacuum(older_than_hours, delete=delete)
 
     # ------------------------------------------------------------------ parts of the above
+
+    def _stages(self, standing: Standing, shards: list[Address]) -> list[StageStatus]:
+        return [StageStatus.of(s.name, standing.table(s.name, shards)) for s in STAGES]
 
     def _last_run(self) -> dict[str, Any] | None:
         runs = self.ledger.runs()

@@ -49,7 +49,19 @@ def snapshot(ledger: Ledger, number: int, rows: list[dict[str, Any]]) -> Snapsho
             pq.write_table(pa.Table.from_pylist(some, schema=PUBLISHED), sink)
             files[split].append(f"splits/{number}/{split}/part-{part:05d}.parquet")
             ledger.store.put(files[split][-1], sink.getvalue())
-    made = Snapshot(number, f"digest-{number}", counts, files, "none", 1, {}, "run", "2026-11-21")
+    made = Snapshot(
+        number=number,
+        digest=f"digest-{number}",
+        rows=counts,
+        files=files,
+        manifest="none",
+        shards=1,
+        fingerprints={},
+        takedown=0,
+        taken_down_rows=0,
+        run="run",
+        published_at="2026-11-21T00:00:00+00:00",
+    )
     assert snapshots.put(ledger, made)
     return made
 

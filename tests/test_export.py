@@ -1,4 +1,4 @@
-"""Exports: every pair once, in the form asked for, whole or not at all; TRL takes them unchanged."""
+"""Exports: every pair once, in the form asked for, whole or not at all; TRL takes them so."""
 
 import json
 from collections.abc import Iterator
