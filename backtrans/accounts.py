@@ -123,3 +123,5 @@ class Summary:
     complete: float  # share of the shards that reached the end
     snapshot: Snapshot | None
     seconds: float
+    retried_rows: int = 0  # refused before, and done again
+    retried_rows_kept: int = 0  # those of them that came through

@@ -13,6 +13,9 @@ Environment variables are read here and in jobs/, and nowhere else.
 import json
 import os
 import sys
+from collections import Counter
+from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -25,6 +28,7 @@ from backtrans.config import Config, load
 from backtrans.errors import BacktransError, ConfigError, RunIncomplete
 from backtrans.pipeline import Pipeline
 from backtrans.progress import Shown
+from backtrans.refused import harmless, line
 from backtrans.runtime.ray_data import check_environment
 
 app = typer.Typer(
@@ -33,6 +37,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Instruction backtranslation as a resumable, distributed job.",
 )
+
+
+class Form(StrEnum):
+    """How a listing is written."""
+
+    table = "table"
+    jsonl = "jsonl"
+
 
 ConfigPath = Annotated[Path, typer.Argument(help="The run's YAML file.", metavar="CONFIG")]
 
@@ -65,12 +77,18 @@ def plan(config: ConfigPath) -> None:
 
 
 @app.command()
-def run(config: ConfigPath) -> None:
+def run(
+    config: ConfigPath,
+    retry_rejects: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REASON", help="Do rows again that were refused for it; repeatable."),
+    ] = None,
+) -> None:
     """Do what is pending, and publish the splits. Run it again at any time."""
     console, pipeline = _out(), _pipeline(config)
     shown = Shown(console)
     try:
-        summary = pipeline.run(shown)
+        summary = pipeline.run(shown, retry_rejects or ())
     finally:
         shown.close()
     _show_status(console, pipeline.status())
@@ -82,6 +100,30 @@ def run(config: ConfigPath) -> None:
 def status(config: ConfigPath) -> None:
     """Show each stage's rows, the rejects by reason, and the splits."""
     _show_status(_out(), _pipeline(config).status())
+
+
+@app.command()
+def rejects(
+    config: ConfigPath,
+    stage: Annotated[str | None, typer.Option(help="Of this stage only.")] = None,
+    reason: Annotated[
+        list[str] | None, typer.Option(help="Refused for it; repeatable; or: quarantined.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="List so many; count all.", min=0)] = None,
+    form: Annotated[Form, typer.Option("--format", help="How they are listed.")] = Form.table,
+) -> None:
+    """List every refused row: stage, reason, object, row, document id and detail. No texts."""
+    counts: Counter[str] = Counter()
+    for number, refused in enumerate(_pipeline(config).rejects(stage, reason or ())):
+        counts[refused.reason] += 1
+        if limit is None or number < limit:
+            as_json = form == Form.jsonl
+            sys.stdout.write((json.dumps(asdict(refused)) if as_json else line(refused)) + "\n")
+    # Lines of JSON stay lines of JSON: the sums go beside them.
+    sums = sys.stderr if form == Form.jsonl else sys.stdout
+    for name, count in counts.most_common():
+        sums.write(f"{count:>8,}  {name}\n")
+    sums.write(f"{counts.total():>8,}  in all\n")
 
 
 @app.command()
@@ -174,8 +216,8 @@ def _show_plan(console: Console, plan: Plan) -> None:
     console.print(f"{plan.objects:,} input object(s), {shards}", markup=False)
     for name in plan.duplicate_objects:
         console.print(f"  {name}: the same content as another object; read once", markup=False)
-    for line in plan.changes:
-        console.print(f"  changed: {line}", markup=False)
+    for change in plan.changes:
+        console.print(f"  changed: {change}", markup=False)
     for stage in plan.stages:
         unit = "object(s)" if stage.stage == "select" else "shard(s)"
         why = "; ".join(f"{count:,} {reason}" for reason, count in stage.pending.items())
@@ -202,8 +244,8 @@ def _show_status(console: Console, status: Status) -> None:
         )
         for reason, count in stage.rejects.items():
             console.print(f"  {count:>8,}  {reason}", markup=False)
-    for line in status.quarantined:
-        console.print(f"quarantined in the last run: {line}", markup=False)
+    for given_up in status.quarantined:
+        console.print(f"quarantined in the last run: {harmless(given_up)}", markup=False)
     if status.snapshot is None:
         console.print("no snapshot published yet")
         return

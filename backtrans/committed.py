@@ -11,6 +11,7 @@ Does not know: what is pending, or why.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -107,6 +108,18 @@ class Committed:
         places = pc.index_in(pa.array(shards, pa.string()), rows["shard"])
         return rows.take(places.drop_null())
 
+    def doubt(self, shards: AbstractSet[str]) -> None:
+        """Forget what is known of these shards, and of the objects that they belong to."""
+        gone = pa.array(sorted(shards), pa.string())
+        for stage, known in self._shards.items():
+            known -= shards
+            rows = self._rows(stage)
+            self._recalled[stage] = rows.filter(pc.invert(pc.is_in(rows["shard"], gone)))
+        self._indexes = {
+            content: names for content, names in self._indexes.items() if shards.isdisjoint(names)
+        }
+        self._more = True
+
     def _read(self, stage: str, shards: Sequence[str]) -> Iterable[Commit]:
         keys = [self._key(stage, shard) for shard in shards]
         found = _at_once(lambda key: self._ledger.commit_of(stage, key), keys)
@@ -165,6 +178,8 @@ class Committed:
         stamped = {(row["url"], row["stamp"]) for row in rows if row["stamp"]}
         if not self._more and stamped <= self._stamped.keys():
             return
+        if self._ledger.epoch() != self._epoch:
+            return  # nobody would believe it
         tables = {stage: self.table(stage, shards) for stage in self._fingerprints}
         table = pa.Table.from_pylist(rows, schema=OBJECTS)
         write(self._ledger, name, self._epoch, self._fingerprints, tables, table)

@@ -10,7 +10,8 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, TypeVar
 
 import orjson
@@ -39,6 +40,10 @@ class Usage:
     output_tokens: int = 0
     seconds: float = 0.0
 
+    def __add__(self, other: "Usage") -> "Usage":
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Usage(*(mine + theirs for mine, theirs in pairs))
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -55,6 +60,11 @@ class Commit:
     run: str = ""
     attempt: str = ""
     committed_at: str = ""  # UTC, ISO 8601
+    reads: tuple[str, ...] = ()  # the parts that it was made from; not one of them may be replaced
+
+    def refused_for(self, reasons: Iterable[str]) -> int:
+        """Return how many of the part's rows were refused for one of these reasons."""
+        return sum(self.counts.rejects.get(reason, 0) for reason in reasons)
 
 
 @dataclass(frozen=True, slots=True)

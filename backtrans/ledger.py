@@ -8,12 +8,15 @@ The layout under the root:
     attempts/<run>/<stage>/<key>.<n>          put_new: how often a run has begun a shard
     quarantine/<run>/<stage>/<key>.json       a shard given up in that run, with its error
     runs/<run>.json                           recipe, placement, figures of a run
-    epochs/<n>                                put_new: begun before a commit is deleted or replaced
+    replaced/<stage>/<key>.json               a commit that was replaced, at least once
+    epochs/<n>.json                           put_new: what was known of commits may not hold
 
 Promises (DESIGN laws 1 to 3, 5): a part is committed only when its rows are accounted for; readers
 go by commits, never by listings of parts; a late attempt leaves an orphan that nothing reads and
 `sweep` removes; a key is content and recipe, so an unchanged shard is found committed and a changed
-one is not.
+one is not. What is committed stays so, but for `retract` and `replace`, which a run does on demand
+and between two epochs; a commit names the parts that it was made from, so that one made from a part
+that has been replaced since is told from one that holds.
 
 Does not know: Ray, engines, what a stage does, the configuration.
 """
@@ -21,6 +24,7 @@ Does not know: Ray, engines, what a stage does, the configuration.
 import io
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -118,10 +122,12 @@ class Ledger:
         part: pa.Table,
         usage: Usage,
         run: str,
+        reads: tuple[str, ...] = (),
     ) -> tuple[Commit, bool]:
         """Commit a part under an attempt of its own; return the key's commit, and if this is it.
 
-        `rows_in` is what the stage counted on its way in. Raises: AccountingError, StoreError.
+        `rows_in` is what the stage counted on its way in; `reads` names the parts that it
+        made the rows from. Raises: AccountingError, StoreError.
         """
         attempt = uuid4().hex
         record = Commit(
@@ -135,13 +141,61 @@ class Ledger:
             usage=usage,
             run=run,
             attempt=attempt,
-            committed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            committed_at=_now(),
+            reads=reads,
         )
         if self.commit(record, part):
             return record, True
         if (winner := self.commit_of(stage, key)) is None:
             raise StoreError(f"{stage}/{key}: lost the commit, and yet there is none")
         return winner, False
+
+    def replace(
+        self, old: Commit, *, rows_in: int, part: pa.Table, usage: Usage, run: str
+    ) -> Commit:
+        """Put a part in the place of a committed one, which becomes an orphan; return the commit.
+
+        Whoever calls has retracted what was made from the old part, in an epoch begun before. The
+        order is: the mark that there is something to check, the part, the commit. What costs were
+        known are added up. Raises: AccountingError, StoreError.
+        """
+        attempt = uuid4().hex
+        record = replace(
+            old,
+            part=self.part_key(old.stage, old.key, attempt),
+            counts=Counts.of(rows_in, part),
+            usage=old.usage + usage,
+            run=run,
+            attempt=attempt,
+            committed_at=_now(),
+        )
+        check_accounts(record, part)
+        self.store.put(_place("replaced", old.stage, old.key) + ".json", b"{}")
+        if not self.store.put_new(record.part, _parquet(part)):
+            raise StoreError(f"{record.part}: another attempt has used this name")
+        self.store.put(_commit_key(old.stage, old.key), encoded(record))
+        return record
+
+    def replaced(self, stage: str) -> set[str]:
+        """Return the keys of a stage whose commits were ever replaced, or were about to be."""
+        return set(self._names(_place("replaced", stage) + "/"))
+
+    def retract(self, stage: str, key: str) -> None:
+        """Take a commit back, in an epoch begun before: its part becomes an orphan."""
+        self.store.delete(_commit_key(stage, key))
+
+    def begin_epoch(self) -> None:
+        """Say that what was known of commits may no longer hold: before they are taken back.
+
+        Who keeps what it knows of commits keeps the epoch beside it, looked up before they were.
+        """
+        number = self.epoch() + 1
+        while not self.store.put_new(f"epochs/{number}.json", b"{}"):
+            number += 1
+
+    def epoch(self) -> int:
+        """Return the number of the last epoch; 0 before the first."""
+        return max((int(name) for name in self._names("epochs/")), default=0)
 
     @staticmethod
     def part_key(stage: str, key: str, attempt: str) -> str:
@@ -178,6 +232,10 @@ class Ledger:
     def put_index(self, index: Index) -> bool:
         """Record that an object has been read whole; the first one wins."""
         return self.store.put_new(_place("indexes", index.key) + ".json", encoded(index))
+
+    def forget_index(self, key: str) -> None:
+        """Have an object read whole again; the shards that it has committed stay so."""
+        self.store.delete(_place("indexes", key) + ".json")
 
     def begin_attempt(self, run: str, stage: str, key: str) -> int:
         """Count one more attempt of this run at a key, from 1; safe against concurrent callers."""
@@ -217,19 +275,6 @@ class Ledger:
             return decoded(RUN, key, self.store.get(key))
 
         return list(_read_at_once(read, keys))
-
-    def epoch(self) -> int:
-        """Return the number of the present epoch, from 0. While it lasts no commit is removed."""
-        return max(
-            (int(info.key.removeprefix("epochs/")) for info in self.store.list("epochs/")),
-            default=0,
-        )
-
-    def begin_epoch(self) -> None:
-        """Begin another epoch, before a commit is deleted or replaced: it ends all checkpoints."""
-        number = self.epoch() + 1
-        while not self.store.put_new(f"epochs/{number:06d}", b""):
-            number += 1
 
     def orphans(self, older_than_seconds: float, now: float) -> list[str]:
         """Return the keys of parts that no commit points at and that are older than that.
@@ -278,6 +323,10 @@ class Ledger:
         if _commit_key(commit.stage, commit.key) != key:
             raise StoreError(f"{key}: the commit of {commit.stage}/{commit.key}, under this name")
         return commit
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _commit_key(stage: str, key: str) -> str:

@@ -14,7 +14,7 @@ configuration into the work that is mapped here.
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,13 +24,14 @@ import pyarrow as pa
 
 from backtrans.accounts import LakeStatus, Observer, Plan, StagePlan, StageStatus, Status, Summary
 from backtrans.checkpoint import commits_in
-from backtrans.committed import Committed
 from backtrans.config import Config, differences
 from backtrans.errors import ConfigError, RunIncomplete
 from backtrans.export import export
 from backtrans.lake.refresh import held_number, lake_table, refresh
-from backtrans.ledger import Ledger
-from backtrans.records import Row
+from backtrans.ledger import Commit, Ledger
+from backtrans.records import REASONS, Row
+from backtrans.redo import Redo, retried_reason
+from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
 from backtrans.report.card import Card
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
@@ -58,6 +59,12 @@ STAGES = (
 )
 """The whole job, in order. Everything else in this module walks this table."""
 
+READS = {stage.name: stage.reads for stage in STAGES}
+
+MAX_WALKS = 3
+"""How often a run walks the stages when other runs replace commits under it. Source: this project's
+choice: once more is enough unless the others go on."""
+
 
 class Pipeline:
     """A job over one configuration and one root.
@@ -70,6 +77,7 @@ class Pipeline:
         self.config = config
         self.resolved = Resolved(config, ray_auth_token)
         self.ledger = Ledger(Store(self.resolved.store))
+        self.redo = Redo(self.ledger, self.resolved, READS)
 
     # ------------------------------------------------------------------ what there is to do
 
@@ -92,10 +100,11 @@ class Pipeline:
             changes = differences(last["recipe"], self.config.recipe.model_dump())
             changes += differences(last["models"], self.resolved.models, "model content")
             changed = [stage.name for stage in STAGES if before.get(stage.name) != now[stage.name]]
-        given_up = {q.key for q in self.ledger.quarantined(last["run"])} if last else set()
+        quarantined = {q.key for q in self.ledger.quarantined(last["run"])} if last else set()
+        stale = Counter(stage for stage, _ in self.redo.stale(shards))
 
         def why(stage: str, key: str) -> str:
-            if key in given_up:
+            if key in quarantined:
                 return "quarantined in the last run"
             if stage in changed:
                 return "the recipe changed"
@@ -108,20 +117,25 @@ class Pipeline:
                 pending = Counter(why("select", address.key) for address in unread)
             else:
                 waiting = standing.pending((stage.name,), shards)
-                done = len(shards) - len(waiting)
                 pending = Counter(why(stage.name, address.key) for address in waiting)
+                if again := stale[stage.name]:
+                    pending["what it reads was replaced"] = again
+                done = len(shards) - pending.total()
             stages.append(StagePlan(stage.name, done, dict(pending)))
         duplicates = [info.key for found in objects for info in found.also]
         return Plan(len(objects), duplicates, len(unread), len(shards), stages, changes, changed)
 
     # ------------------------------------------------------------------ doing it
 
-    def run(self, observer: Observer) -> Summary:
+    def run(self, observer: Observer, retry_rejects: Sequence[str] = ()) -> Summary:
         """Do what is pending and publish. Raises: RunIncomplete, with nothing published.
 
-        Idempotent, and safe to kill: every shard that is committed stays so.
+        Idempotent, and safe to kill: every shard that is committed stays so. `retry_rejects` are
+        reasons: rows that were refused for one of them are done again, and what depends on them.
+        Raises: ConfigError for a reason that no row can be done again for.
         """
         began = time.monotonic()
+        reasons = tuple(dict.fromkeys(map(retried_reason, retry_rejects)))
         lake = self.resolved.lake
         if lake is not None:
             held_number(self.ledger, lake)  # a place that cannot be had is said before the work
@@ -137,9 +151,22 @@ class Pipeline:
             "started_at": _now(),
         }
         self.ledger.put_run(run, record)
-        with open_runtime(self.config.placement.runtime) as runtime:
-            walk = _Walk(runtime, observer, standing.committed)
-            shards, unread = self._walk(walk, run, standing)
+        due = self.redo.due(standing, reasons)
+        rows = sum(commit.refused_for(reasons) for commit in due)
+        if reasons:
+            observer.note(f"refused for {', '.join(reasons)}: {rows:,} row(s), to be done again")
+        with (
+            open_runtime(self.config.placement.runtime) as runtime,
+            self.redo.epochs(needed=bool(due)),
+        ):
+            walk = _Walk(runtime, observer, standing, due)
+            for _ in range(MAX_WALKS):
+                shards, unread = self._walk(walk, run, reasons)
+                if not self.redo.retract_stale(standing, shards):
+                    break
+        kept = sum(self.redo.came_through(commit, reasons) for commit in due)
+        if reasons:
+            observer.note(f"retried {rows:,} row(s): {kept:,} came through")
         curated = standing.table("curate", shards)
         total = len(shards) + len(unread)
         complete = curated.num_rows / total if total else 1.0
@@ -147,7 +174,9 @@ class Pipeline:
         snapshot = self._publish(standing, shards, curated, run) if enough else None
         standing.remember(run, shards, time.time())
         seconds = time.monotonic() - began
-        summary = Summary(run, dict(walk.made), walk.given_up, complete, snapshot, seconds)
+        summary = Summary(
+            run, dict(walk.made), walk.given_up, complete, snapshot, seconds, rows, kept
+        )
         self.ledger.put_run(run, {**record, "ended_at": _now(), "summary": asdict(summary)})
         if not enough:
             raise RunIncomplete(
@@ -165,22 +194,31 @@ class Pipeline:
         return summary
 
     def _walk(
-        self, walk: "_Walk", run: str, standing: Standing
+        self, walk: "_Walk", run: str, reasons: tuple[str, ...]
     ) -> tuple[list[Address], list[Address]]:
-        """Carry what is pending through the stages; return the shards, and the objects not read."""
-        reads = {stage.name: stage.reads for stage in STAGES}
+        """Carry what is pending through the stages; return the shards, and the objects not read.
+
+        So are shards of which a commit holds rows that are due again; that their workers have done
+        them once in this run is theirs to see.
+        """
+        standing = walk.standing
+        retry = self.resolved.retry(reasons)
         readers = self.resolved.runtime_settings(run, self.config.placement.readers)
         engines = self.resolved.runtime_settings(run, self.config.placement.engines)
-        _, unread = standing.shards()
-        walk.carry(self.resolved.select_work(run, standing.withdrawn), unread, readers)
         shards, unread = standing.shards()
-        for ask in self.resolved.ask_works(run):
+        self.redo.retract_stale(standing, shards)
+        reread = {address.object for address in shards if address.shard in walk.due("select")}
+        unread += [standing.whole(found) for found in standing.objects if found.info.key in reread]
+        walk.carry(self.resolved.select_work(run, retry, standing.withdrawn), unread, readers)
+        shards, unread = standing.shards()
+        for ask in self.resolved.ask_works(run, retry):
             stages = tuple(stage.stage for stage in ask.stages)
-            ready = standing.reached(reads[stages[0]], shards)
-            walk.carry(ask, standing.pending(stages, ready), engines)
-        scored = standing.reached(reads["curate"], shards)
-        waiting = standing.pending(("curate",), scored)
-        walk.carry(self.resolved.curate_work(run), waiting, readers)
+            ready = standing.reached(READS[stages[0]], shards)
+            pending = {address.shard for address in standing.pending(stages, ready)}
+            pending |= walk.due(*stages)
+            walk.carry(ask, [address for address in ready if address.shard in pending], engines)
+        scored = standing.reached(READS["curate"], shards)
+        walk.carry(self.resolved.curate_work(run), standing.pending(("curate",), scored), readers)
         return shards, unread
 
     def _publish(
@@ -234,6 +272,26 @@ class Pipeline:
         for commit in commits_in(standing.table(stage, shards)):
             yield from self.ledger.read_part(commit).to_pylist()
 
+    def rejects(self, stage: str | None = None, reasons: Sequence[str] = ()) -> Iterator[Refused]:
+        """Yield every refused row of the present corpus and recipe, then what the last run gave up.
+
+        Of one stage or of all, for some reasons or for all. Raises: ConfigError for a name that
+        does not exist, at once.
+        """
+        wanted = {checked_reason(reason) for reason in reasons} or {*REASONS, QUARANTINED}
+        if stage is not None:
+            checked("stage", stage, READS)
+        return self._rejects(stage, wanted)
+
+    def _rejects(self, stage: str | None, reasons: set[str]) -> Iterator[Refused]:
+        standing = self.standing()
+        for commits in standing.by_shard(list(READS)):
+            wanted = [commit for commit in commits if stage in (None, commit.stage)]
+            yield from refused_rows(self.ledger, commits[0], wanted, reasons)
+        last = self._last_run()
+        if last is not None and QUARANTINED in reasons:
+            yield from given_up(self.ledger.quarantined(last["run"]), stage)
+
     def orphans(self, older_than_seconds: float) -> list[str]:
         """Return the parts that no commit points at and that are older than that."""
         return self.ledger.orphans(older_than_seconds, time.time())
@@ -280,12 +338,19 @@ class Pipeline:
 class _Walk:
     """One run's passage through its phases, and what came of them."""
 
-    def __init__(self, runtime: Runtime, observer: Observer, committed: Committed) -> None:
+    def __init__(
+        self, runtime: Runtime, observer: Observer, standing: Standing, due: list[Commit]
+    ) -> None:
         self.made: Counter[str] = Counter()
         self.given_up: list[str] = []
-        self.committed = committed
+        self.standing = standing
+        self._due = due  # commits with rows that are to be done again
         self._runtime = runtime
         self._observer = observer
+
+    def due(self, *stages: str) -> set[str]:
+        """Return the shards with rows that are to be done again in these stages."""
+        return {commit.shard for commit in self._due if commit.stage in stages}
 
     def carry(self, work: Work, addresses: list[Address], settings: RuntimeSettings) -> None:
         """Map work over addresses; nothing is opened where there are none."""
@@ -294,10 +359,12 @@ class _Walk:
         self._observer.phase(work.name, len(addresses))
         for receipt in self._runtime.map(work, addresses, settings):
             self._observer.receipt(receipt)
-            self.committed.add(receipt.commits)
+            self.standing.committed.add(receipt.commits)
             self.made.update(c.stage for c in receipt.commits if c.run == settings.run)
             if receipt.outcome == "quarantined":
                 self.given_up.append(f"{receipt.address.name}: {receipt.error}")
+        # Workers have taken commits of these back, and replaced others.
+        self.standing.doubt({commit.shard for commit in self._due})
 
 
 def _announce(plan: Plan, observer: Observer) -> None:

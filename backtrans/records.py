@@ -124,7 +124,7 @@ CURATED = pa.schema(
         ("backward_model", pa.string()),
         ("forward_role", pa.string()),
         ("forward_model", pa.string()),
-        ("run", pa.string()),  # the run that scored the row
+        ("run", pa.string()),  # the run that committed the row's score
         *_OUTCOME,
     ]
 )
@@ -144,6 +144,10 @@ def is_kept(row: Row) -> bool:
 def table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     """Build a part's table; columns that a row lacks are null. Rows: N -> N."""
     return pa.Table.from_pylist(list(rows), schema=schema)
+
+
+RECIPE_REASONS = ("below_a4", "signal_below_floor")
+"""Reasons that are arithmetic over what is there: to do such a row again gives the same."""
 
 
 @dataclass(frozen=True, slots=True)

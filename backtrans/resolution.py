@@ -20,6 +20,7 @@ from backtrans.engines.engine import EngineSettings
 from backtrans.engines.model_files import model_fingerprint
 from backtrans.ledger import fingerprint, stage_key
 from backtrans.report.card import CardModel
+from backtrans.retry import Retry
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.score import Score
 from backtrans.stages import select as select_stage
@@ -103,7 +104,11 @@ class Resolved:
         sampling = _generate(recipe.sampling)
         return Score(recipe.form, tuple(recipe.signals), sampling, adapter=adapter)
 
-    def select_work(self, run: str, withdrawn: Withdrawn) -> SelectWork:
+    def retry(self, reasons: tuple[str, ...] = ()) -> Retry:
+        """Say which refused rows a run does again, and what may hang on them."""
+        return Retry(reasons, tuple(self.fingerprints.items()))
+
+    def select_work(self, run: str, retry: Retry, withdrawn: Withdrawn) -> SelectWork:
         """Return the selecting stage's work."""
         corpus, select = self._recipe.corpus, self._recipe.select
         columns = {str(field): column for field, column in corpus.columns.items()}
@@ -115,10 +120,11 @@ class Resolved:
             corpus.shard_rows,
             self.fingerprints["select"],
             run,
+            retry,
             withdrawn,
         )
 
-    def ask_works(self, run: str) -> list[AskWork]:
+    def ask_works(self, run: str, retry: Retry) -> list[AskWork]:
         """Return one work an engine: roles on the same base go through it together."""
         found, models = self.fingerprints, self._recipe.models
         select = Upstream("select", found["select"])
@@ -138,14 +144,14 @@ class Resolved:
         )
         if _without_adapter(models.backward) == _without_adapter(models.forward):
             both = {"backward": models.backward, "forward": models.forward}
-            return [self._ask_work(run, both, (backward, forward))]
+            return [self._ask_work(run, both, (backward, forward), retry)]
         return [
-            self._ask_work(run, {"backward": models.backward}, (backward,)),
-            self._ask_work(run, {"forward": models.forward}, (forward,)),
+            self._ask_work(run, {"backward": models.backward}, (backward,), retry),
+            self._ask_work(run, {"forward": models.forward}, (forward,), retry),
         ]
 
     def _ask_work(
-        self, run: str, models: dict[str, Model], stages: tuple[RoleStage, ...]
+        self, run: str, models: dict[str, Model], stages: tuple[RoleStage, ...], retry: Retry
     ) -> AskWork:
         options = self._placement.engine
         base = next(iter(models.values()))
@@ -161,7 +167,7 @@ class Resolved:
             **options.model_dump(exclude={"device"}),
         )
         gpus = float(options.tensor_parallel) if self._on_gpus() else 0.0
-        return AskWork(self.store, engine, stages, run, gpus_each=gpus)
+        return AskWork(self.store, engine, stages, run, retry, gpus_each=gpus)
 
     def _on_gpus(self) -> bool:
         device = self._placement.engine.device

@@ -7,14 +7,16 @@ is not in it; shards come in the order of their objects' names, then of their ro
 Does not know: what will be done about it (`pipeline`), or how stages work.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from backtrans.checkpoint import BATCH_ROWS, commits_in
 from backtrans.committed import Committed
 from backtrans.config import Corpus
-from backtrans.ledger import Ledger, index_key
+from backtrans.ledger import Commit, Ledger, index_key
 from backtrans.resolution import Resolved
 from backtrans.store import ObjectInfo, content_fingerprint, list_inputs
 from backtrans.takedown import withdrawn
@@ -63,12 +65,16 @@ class Standing:
         for found in self.objects:
             url = found.info.key
             if (names := indexes.get(found.fingerprint)) is None:
-                key = index_key(self._resolved.fingerprints["select"], found.fingerprint)
-                unread.append(Address(key, found.fingerprint, url))
+                unread.append(self.whole(found))
                 continue
             for number, shard in enumerate(names):
                 shards.append(Address(shard, shard, url, number * self._shard_rows))
         return shards, unread
+
+    def whole(self, found: InputObject) -> Address:
+        """Return the address of an object: the unit that is selected from."""
+        key = index_key(self._resolved.fingerprints["select"], found.fingerprint)
+        return Address(key, found.fingerprint, found.info.key)
 
     def shards_of(self, objects: list[ObjectInfo]) -> list[str]:
         """Return the identities of the shards of objects, as far as they have been read."""
@@ -89,6 +95,22 @@ class Standing:
     def table(self, stage: str, shards: list[Address]) -> pa.Table:
         """Return the commits of a stage over these shards, as checkpoint.COMMITS."""
         return self.committed.table(stage, [address.shard for address in shards])
+
+    def by_shard(self, stages: Sequence[str]) -> Iterator[list[Commit]]:
+        """Yield the commits of one shard after another, of all that have one in the first stage."""
+        shards, _ = self.shards()
+        for start in range(0, len(shards), BATCH_ROWS):
+            held = shards[start : start + BATCH_ROWS]
+            found: dict[str, list[Commit]] = {address.shard: [] for address in held}
+            for stage in stages:
+                for commit in commits_in(self.table(stage, held)):
+                    found[commit.shard].append(commit)
+            yield from (c for c in found.values() if c and c[0].stage == stages[0])
+
+    def doubt(self, shards: AbstractSet[str]) -> None:
+        """Look anew at shards of which commits have been taken back or replaced."""
+        if shards:
+            self.committed.doubt(shards)
 
     def remember(self, name: str, shards: list[Address], now: float) -> None:
         """Leave a checkpoint for the next plan. `now` is seconds since the epoch."""

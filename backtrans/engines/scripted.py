@@ -6,7 +6,8 @@ bytes whatever the order or the machine. For tests, dry runs and measuring every
 Settings say it all, so that it travels to workers: `model` is "scripted:default", or
 "scripted:package.module:function" for a script of one's own; options follow as in a URL, such as
 "scripted:default?latency_seconds=0.01&die_after_requests=100". A text that holds one of `MARKERS`
-brings about what the marker says. A token is a word between white space.
+brings about what the marker says, as long as the file that `mended_by` names is not there: so a
+fault can end between two runs whose settings are the same. A token is a word between white space.
 
 Does not know: roles. Only this much is assumed of their words: who asks for "Score: " gets one.
 """
@@ -19,6 +20,8 @@ import os
 import random
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from backtrans.dialogue import Choose, Generate, Likelihood, Refusal, Reply, Request
@@ -40,7 +43,7 @@ MARKERS = {
     IMPROBABLE: "no choice has a probability",
 }
 
-_OPTIONS = ("latency_seconds", "die_after_requests")
+_OPTIONS = ("latency_seconds", "die_after_requests", "mended_by")
 
 
 class ScriptedEngine:
@@ -57,6 +60,7 @@ class ScriptedEngine:
             self._die_after = float(options.get("die_after_requests", math.inf))
         except ValueError as error:
             raise ConfigError(f"{settings.model}: {error}") from error
+        self._mended_by = Path(options["mended_by"]) if "mended_by" in options else None
         self._script = script or _find_script(name)
         self._settings = settings
         self._answered = 0
@@ -82,6 +86,8 @@ class ScriptedEngine:
         if self._answered >= self._die_after:
             self._dead = f"after {self._answered:,} requests"
         text = _spoken(request)
+        if self._mended_by is not None and self._mended_by.exists():
+            request, text = _unmarked(request), _without_markers(text)
         if KILL in text:
             self._dead = f"at {KILL}"
         if self._dead:
@@ -116,7 +122,7 @@ class ScriptedEngine:
 
 def default(request: Request, seed: int) -> Reply:
     """Answer plausibly: an instruction or a review, a distribution, log-probabilities."""
-    text = _spoken(request)
+    text, request = _spoken(request), _unmarked(request)
     dice = random.Random(_digest(request, seed))
     match request.want:
         case Generate(max_tokens=max_tokens):
@@ -163,6 +169,21 @@ def _spoken(request: Request) -> str:
     if isinstance(request.want, Likelihood):
         said.append(request.want.continuation)
     return "\n".join(said)
+
+
+def _without_markers(text: str) -> str:
+    for marker in MARKERS:
+        text = text.replace(marker, "")
+    return text
+
+
+def _unmarked(request: Request) -> Request:
+    """Return a request without markers: what is drawn from it does not change with them."""
+    want = request.want
+    if isinstance(want, Likelihood):
+        want = replace(want, continuation=_without_markers(want.continuation))
+    messages = tuple(replace(m, content=_without_markers(m.content)) for m in request.messages)
+    return replace(request, messages=messages, want=want)
 
 
 def _digest(request: Request, seed: int) -> bytes:

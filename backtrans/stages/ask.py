@@ -27,6 +27,7 @@ from backtrans.engines.opening import open_engine
 from backtrans.errors import AccountingError, ConfigError, DialogueBroken, KeyMissing
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
 from backtrans.records import PAIR, SCORE, Reject, Row, is_kept, rejected, table
+from backtrans.retry import NO_RETRY, Retry
 from backtrans.roles.role import Role
 from backtrans.store import Store, StoreSettings
 from backtrans.work import Address
@@ -74,6 +75,7 @@ class AskWork:
     engine: EngineSettings
     stages: tuple[RoleStage, ...]  # in the order in which a shard goes through them
     run: str
+    retry: Retry = NO_RETRY
     gpus_each: float = 0.0
     uses_engine: bool = True
 
@@ -85,19 +87,25 @@ class AskWork:
     def open(self) -> "AskWorker":
         """Open the store and the engine. Raises: ModelError, EngineDead, StoreError."""
         ledger = Ledger(Store(self.store))
-        return AskWorker(self.stages, self.run, ledger, open_engine(self.engine))
+        return AskWorker(self.stages, self.run, ledger, open_engine(self.engine), self.retry)
 
 
 class AskWorker:
     """Carries shards through the role stages, several at a time, on one engine."""
 
     def __init__(
-        self, stages: tuple[RoleStage, ...], run: str, ledger: Ledger, engine: Engine
+        self,
+        stages: tuple[RoleStage, ...],
+        run: str,
+        ledger: Ledger,
+        engine: Engine,
+        retry: Retry = NO_RETRY,
     ) -> None:
         self._stages = stages
         self._run = run
         self._ledger = ledger
         self._engine = engine
+        self._retry = retry
 
     async def do(self, address: Address) -> tuple[list[Commit], int]:
         """Carry a shard through: a commit a stage, made or found, and how many were made.
@@ -114,6 +122,9 @@ class AskWorker:
             if commit is None:
                 commit, won = await self._ask(stage, key, address, parts)
                 made += won
+            elif self._retry.concerns(commit, self._run):
+                commit, again = await self._ask_again(stage, commit, address, parts)
+                made += again
             commits.append(commit)
         return commits, made
 
@@ -129,14 +140,8 @@ class AskWorker:
         lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
         rows_in = len(lead)
         tally = Tally()
-        asked = joined(lead, others, address)
-        outcomes = await together([converse(stage.role, r, self._engine, tally) for r in asked])
-        schema = SCHEMAS[stage.stage]
-        rows = [
-            outcome_row(row["id"], outcome, stage, schema)
-            for row, outcome in zip(lead, outcomes, strict=True)
-        ]
-        part = await asyncio.to_thread(table, rows, schema)
+        rows = await self._outcomes(stage, joined(lead, others, address), tally)
+        part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
         commit, won = await asyncio.to_thread(
             self._ledger.settle,
             stage.stage,
@@ -148,10 +153,49 @@ class AskWorker:
             part=part,
             usage=tally.usage(time.monotonic() - began),
             run=self._run,
+            reads=tuple([await parts.name(upstream) for upstream in stage.upstream]),
         )
         if won:
-            parts.remember(stage.stage, stage.key_fingerprint, part)
+            parts.remember(commit, part)
         return commit, won
+
+    async def _ask_again(
+        self, stage: RoleStage, old: Commit, address: Address, parts: "_Parts"
+    ) -> tuple[Commit, bool]:
+        """Ask about the rows to be retried alone; replace the part if one of them came through."""
+        began = time.monotonic()
+        lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
+        before = (await asyncio.to_thread(self._ledger.read_part, old)).to_pylist()
+        due = {row["id"] for row in before if self._retry.is_due(row)}
+        tally = Tally()
+        asked = [row for row in joined(lead, others, address) if row["id"] in due]
+        if len(asked) != len(due):
+            raise AccountingError(f"{address.name}: a row that was refused is missing upstream")
+        outcomes = await self._outcomes(stage, asked, tally)
+        came = {row["id"]: row for row in outcomes if is_kept(row)}
+        if not came:
+            return old, False
+        rows = [came.get(row["id"], row) for row in before]
+        part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
+        commit = await asyncio.to_thread(
+            self._retry.replace,
+            self._ledger,
+            old,
+            rows_in=len(lead),
+            part=part,
+            usage=tally.usage(time.monotonic() - began),
+            run=self._run,
+        )
+        parts.remember(commit, part)
+        return commit, True
+
+    async def _outcomes(self, stage: RoleStage, asked: list[Row], tally: "Tally") -> list[Row]:
+        """Ask about rows at once, and build the part's rows of what came. Rows: N -> N."""
+        outcomes = await together([converse(stage.role, r, self._engine, tally) for r in asked])
+        return [
+            outcome_row(row["id"], outcome, stage, SCHEMAS[stage.stage])
+            for row, outcome in zip(asked, outcomes, strict=True)
+        ]
 
 
 class _Parts:
@@ -160,24 +204,29 @@ class _Parts:
     def __init__(self, ledger: Ledger, address: Address) -> None:
         self._ledger = ledger
         self._address = address
-        self._tables: dict[str, pa.Table] = {}
+        self._tables: dict[str, tuple[Commit, pa.Table]] = {}
 
-    def remember(self, stage: str, key_fingerprint: str, part: pa.Table) -> None:
-        self._tables[stage_key(stage, key_fingerprint, self._address.shard)] = part
+    def remember(self, commit: Commit, part: pa.Table) -> None:
+        self._tables[commit.key] = commit, part
 
     async def kept(self, upstream: Upstream) -> list[Row]:
         """Return the kept rows of a stage's committed part. Raises: KeyMissing, StoreError."""
-        key = stage_key(upstream.stage, upstream.key_fingerprint, self._address.shard)
-        return await asyncio.to_thread(self._kept, upstream.stage, key)
-
-    def _kept(self, stage: str, key: str) -> list[Row]:
-        part = self._tables.get(key)
-        if part is None:
-            commit = self._ledger.commit_of(stage, key)
-            if commit is None:
-                raise KeyMissing(f"{stage}/{key}: {self._address.name} is not committed")
-            part = self._tables[key] = self._ledger.read_part(commit)
+        _, part = await asyncio.to_thread(self._read, upstream)
         return [row for row in part.to_pylist() if is_kept(row)]
+
+    async def name(self, upstream: Upstream) -> str:
+        """Return the key of the part that `kept` gave the rows of."""
+        commit, _ = await asyncio.to_thread(self._read, upstream)
+        return commit.part
+
+    def _read(self, upstream: Upstream) -> tuple[Commit, pa.Table]:
+        key = stage_key(upstream.stage, upstream.key_fingerprint, self._address.shard)
+        if key not in self._tables:
+            commit = self._ledger.commit_of(upstream.stage, key)
+            if commit is None:
+                raise KeyMissing(f"{upstream.stage}/{key}: {self._address.name} is not committed")
+            self._tables[key] = commit, self._ledger.read_part(commit)
+        return self._tables[key]
 
 
 def joined(lead: list[Row], others: list[list[Row]], address: Address) -> list[Row]:

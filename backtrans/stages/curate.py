@@ -115,10 +115,10 @@ class CurateWorker:
         if (found := ledger.commit_of(STAGE, key)) is not None:
             return [found], 0
         began = time.monotonic()
-        segments = self._kept(self._upstream("select", work.select_key, shard))
-        pairs = self._kept(self._upstream("backtranslate", work.backtranslate_key, shard))
+        selected = self._upstream("select", work.select_key, shard)
+        paired = self._upstream("backtranslate", work.backtranslate_key, shard)
         scored = self._upstream("score", work.score_key, shard)
-        scores = self._kept(scored)
+        segments, pairs, scores = map(self._kept, (selected, paired, scored))
         rows = curate(
             {row["id"]: row for row in segments},
             {row["id"]: row for row in pairs},
@@ -136,6 +136,7 @@ class CurateWorker:
             part=part,
             usage=Usage(seconds=time.monotonic() - began),
             run=work.run,
+            reads=(selected.part, paired.part, scored.part),
         )
         return [commit], int(won)
 

@@ -21,12 +21,16 @@ from backtrans.corpus.document import Document, Record, Unread
 from backtrans.corpus.reader import ReaderSettings, documents
 from backtrans.corpus.segment import SegmentSettings, Span, spans
 from backtrans.ledger import Commit, Index, Ledger, Usage, fingerprint, index_key, stage_key
-from backtrans.records import SEGMENT, Reject, Row, rejected, table
+from backtrans.records import SEGMENT, Reject, Row, is_kept, rejected, table
+from backtrans.retry import NO_RETRY, Retry
 from backtrans.store import Store, StoreSettings, open_input
 from backtrans.takedown import Withdrawn
 from backtrans.work import Address
 
 STAGE = "select"
+
+BROKE_OFF = "unreadable_rest"
+"""The reason that stands for any number of rows, and maybe for shards that nobody has seen."""
 
 VERSION = "select/1"
 """Part of the fingerprint, like a role's: a new one when reading or cutting gives other rows."""
@@ -59,6 +63,7 @@ class SelectWork:
     shard_rows: int
     stage_fingerprint: str
     run: str
+    retry: Retry = NO_RETRY
     withdrawn: Withdrawn = field(default_factory=Withdrawn)
     name: str = STAGE
     uses_engine: bool = False
@@ -90,7 +95,8 @@ class SelectWorker:
         work, ledger = self._work, self._ledger
         key = index_key(work.stage_fingerprint, address.shard)
         index = ledger.index_of(key)
-        if index is not None and (found := self._indexed(index)) is not None:
+        found = None if index is None else self._indexed(index)
+        if found is not None and not any(work.retry.concerns(c, work.run) for c in found):
             return found, 0
         commits: list[Commit] = []
         made = 0
@@ -98,7 +104,7 @@ class SelectWorker:
             records = Counted(documents(file, address.object, work.reader))
             while (first := next(records, None)) is not None:
                 held = chain((first,), islice(records, work.shard_rows - 1))
-                commit, won = self._commit(address, len(commits), held)
+                commit, won = self._commit(address, key, len(commits), held)
                 commits.append(commit)
                 made += won
         shards = tuple(commit.shard for commit in commits)
@@ -113,17 +119,25 @@ class SelectWorker:
         return there if len(there) == len(commits) else None
 
     def _commit(
-        self, address: Address, number: int, records: Iterator[Record]
+        self, address: Address, index: str, number: int, records: Iterator[Record]
     ) -> tuple[Commit, bool]:
         """Use up a shard's records; return its commit, and whether this call made it."""
         work, ledger = self._work, self._ledger
         shard = shard_identity(address.shard, work.shard_rows, number)
         key = select_key(work.stage_fingerprint, shard)
-        if (found := ledger.commit_of(STAGE, key)) is not None:
+        found = ledger.commit_of(STAGE, key)
+        # A shard that broke off is looked at whenever its object is read: a retry that was killed
+        # may have left it as it was, and what follows it is only reached now.
+        again = found is not None and (
+            work.retry.concerns(found, work.run) or found.refused_for((BROKE_OFF,)) > 0
+        )
+        if found is not None and not again:
             deque(records, maxlen=0)
             return found, False
         began = time.monotonic()
         rows_in, rows = select(records, shard, address.object, work.segment, work.withdrawn)
+        if found is not None:
+            return self._replace(found, index, rows, Usage(seconds=time.monotonic() - began))
         part = table(rows, SEGMENT)
         return ledger.settle(
             STAGE,
@@ -136,6 +150,26 @@ class SelectWorker:
             usage=Usage(seconds=time.monotonic() - began),
             run=work.run,
         )
+
+    def _replace(
+        self, old: Commit, index: str, fresh: list[Row], usage: Usage
+    ) -> tuple[Commit, bool]:
+        """Put what came of reading a shard again in its part's place, if that changes anything."""
+        work, ledger = self._work, self._ledger
+        before = ledger.read_part(old).to_pylist()
+        rows = merged(before, fresh, (*work.retry.reasons, BROKE_OFF))
+        if outcomes(rows) == outcomes(before):
+            return old, False
+        ledger.begin_epoch()
+        if rows[-1]["row"] != before[-1]["row"] or ends_broken(before) != ends_broken(rows):
+            # The object's index knows nothing of the rows that follow, nor of shards after this.
+            work.retry.retract_below(ledger, STAGE, old.shard)
+            ledger.forget_index(index)
+        part = table(rows, SEGMENT)
+        commit = work.retry.replace(
+            ledger, old, rows_in=len(rows), part=part, usage=usage, run=work.run
+        )
+        return commit, True
 
 
 class Counted:
@@ -193,6 +227,38 @@ def select(
             place = {"start_char": span.start, "end_char": span.end}
             rows.append({"id": name, "text": text, **about, **place})
     return rows_in, rows
+
+
+def merged(before: list[Row], fresh: list[Row], reasons: tuple[str, ...]) -> list[Row]:
+    """Return a shard's rows with those refused for these reasons as they have been read again.
+
+    Rows: one or more a row that was refused so; all others as they were. Where the object had
+    broken off, whatever has been read from there on. What is refused again stays as it was.
+    """
+    read: dict[int, list[Row]] = {}
+    for row in fresh:
+        read.setdefault(row["row"], []).append(row)
+    rows: list[Row] = []
+    for row in before:
+        if row["reject_reason"] not in reasons:
+            rows.append(row)
+        elif row["reject_reason"] == BROKE_OFF:
+            rest = [each for each in fresh if each["row"] >= row["row"]]
+            rows += rest or [row]
+        else:
+            again = read.get(row["row"], [])
+            rows += again if any(map(is_kept, again)) else [row]
+    return rows
+
+
+def outcomes(rows: list[Row]) -> list[tuple[str, str | None]]:
+    """Return what became of each row."""
+    return [(row["id"], row.get("reject_reason")) for row in rows]
+
+
+def ends_broken(rows: list[Row]) -> bool:
+    """Say whether an object broke off within these rows."""
+    return bool(rows) and rows[-1].get("reject_reason") == BROKE_OFF
 
 
 def _pieces(
