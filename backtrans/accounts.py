@@ -94,6 +94,14 @@ class StageStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LakeStatus:
+    """Where the lake table lies, and the number of the snapshot that it holds, if there is one."""
+
+    uri: str
+    holds: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What is there now."""
 
@@ -102,6 +110,7 @@ class Status:
     files: dict[str, list[str]]  # of the snapshot, as other programs open them
     quarantined: list[str]
     last_run: str | None
+    lake: LakeStatus | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,4 @@
-"""The command line: `backtrans demo | validate | plan | run | status | rejects | schema`, and those
-of `keeping`: `snapshots | diff | takedown | expire | sweep`.
+"""The command line: a command for each thing that people ask of a job (`backtrans --help`).
 
 Exit codes:
     0  done (for `run`: at least min_complete of the shards reached the end)
@@ -191,6 +190,10 @@ def _show_status(console: Console, status: Status) -> None:
     for split, files in status.files.items():
         rows = status.snapshot.rows[split]
         console.print(f"{split}: {rows:,} rows in {', '.join(files)}", markup=False)
+    if (lake := status.lake) is not None:
+        holds = "no table yet" if lake.holds is None else f"snapshot {lake.holds}"
+        behind = "" if lake.holds == status.snapshot.number else "; a run brings it up to date"
+        console.print(f"lake table {lake.uri}: {holds}{behind}", markup=False)
 
 
 def main() -> NoReturn:

@@ -167,12 +167,30 @@ class Workers(Section):
     in_flight: Annotated[int, Field(gt=0)] = 3
 
 
+class Lake(Section):
+    """A Delta table that follows the latest snapshot; needs the extra `lake`."""
+
+    uri: str
+    """A folder or s3:// prefix of its own, reached as `store` says."""
+
+
+class Card(Section):
+    """What the dataset card cannot know by itself."""
+
+    name: str = "Backtranslated instructions"
+    license: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "unknown"
+    """Hugging Face's name of it; the documents' own terms decide it."""
+    language: list[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]] = []
+
+
 class Placement(Section):
     """Where and how: recorded with the run, never part of a fingerprint."""
 
     root: str
     """A folder or s3:// prefix that holds everything the run writes."""
     store: StoreOptions = StoreOptions()
+    lake: Lake | None = None
+    card: Card = Card()
     runtime: Literal["ray", "local"] = "ray"
     ray_address: str | None = None
     """None starts a cluster of this machine for the run; "auto" joins the one around a Ray job."""
@@ -257,7 +275,12 @@ def _anchored(config: Config, folder: Path) -> Config:
     return config.model_copy(
         update={
             "recipe": recipe.model_copy(update={"models": models, "corpus": corpus}),
-            "placement": placement.model_copy(update={"root": anchored(placement.root)}),
+            "placement": placement.model_copy(
+                update={
+                    "root": anchored(placement.root),
+                    "lake": placement.lake and Lake(uri=anchored(placement.lake.uri)),
+                }
+            ),
         }
     )
 

@@ -8,12 +8,23 @@ Does not know: who asks, or how the answer is shown.
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
+from backtrans.accounts import Observer
 from backtrans.errors import ConfigError
 from backtrans.expiry import Expiry, expired, expiry, held, loose
+from backtrans.export import export
 from backtrans.pipeline import STAGES, Pipeline
 from backtrans.purge import Purged, find, purge
-from backtrans.snapshots import Snapshot, forget, parts_named, read_split, snapshots
+from backtrans.snapshots import (
+    Snapshot,
+    forget,
+    latest,
+    numbered,
+    parts_named,
+    read_split,
+    snapshots,
+)
 from backtrans.takedown import Withdrawn, withdrawn
 
 _STAGE_NAMES = [stage.name for stage in STAGES]
@@ -40,7 +51,9 @@ def reach(pipeline: Pipeline, gone: Withdrawn) -> Reach:
     return Reach(found.rows, published, [info.key for info in objects])
 
 
-def purge_withdrawn(pipeline: Pipeline, *, run_is_dead: bool = False) -> tuple[Purged, list[int]]:
+def purge_withdrawn(
+    pipeline: Pipeline, observer: Observer, *, run_is_dead: bool = False
+) -> tuple[Purged, list[int]]:
     """Remove the bytes of all that has been taken down; return that, and the snapshots that went.
 
     Snapshots that hold a withdrawn row go, when one without it has been published. `run_is_dead`
@@ -58,7 +71,7 @@ def purge_withdrawn(pipeline: Pipeline, *, run_is_dead: bool = False) -> tuple[P
     shards = frozenset(standing.shards_of(standing.withdrawn_objects))
     found = find(ledger, gone, shards)
     purged = purge(ledger, _STAGE_NAMES, found, last["run"] if last else "purge")
-    snapshot = pipeline.republish().snapshot
+    snapshot = pipeline.republish(observer).snapshot
     assert snapshot is not None
     every = snapshots(ledger)
     older = [s for s in every if s.number != snapshot.number]
@@ -72,6 +85,8 @@ def purge_withdrawn(pipeline: Pipeline, *, run_is_dead: bool = False) -> tuple[P
             ledger.store.delete(info.key)
     for key in list(loose(ledger, snapshots(ledger), time.time())):
         ledger.store.delete(key)
+    if pipeline.resolved.lake is not None:
+        pipeline.publication.vacuum(0, delete=True)  # no run is under way, nor a transaction
     return purged, [holder.number for holder in holders]
 
 
@@ -106,6 +121,29 @@ def sweep(pipeline: Pipeline, keys: list[str]) -> None:
     still_loose = set(loose(ledger, snapshots(ledger), time.time()))
     for key in still_loose.intersection(keys):
         ledger.store.delete(key)
+
+
+def write_export(
+    pipeline: Pipeline,
+    split: str,
+    form: str,
+    out: Path,
+    *,
+    tags: bool,
+    seed: Path | None = None,
+    number: int | None = None,
+) -> int:
+    """Write a split of a snapshot, the latest if no number says which, as a training set.
+
+    Returns the rows written. Raises: ConfigError before the first snapshot, StoreError for a number
+    that there is not.
+    """
+    ledger = pipeline.ledger
+    snapshot = latest(ledger) if number is None else numbered(ledger, number)
+    if snapshot is None:
+        raise ConfigError("no snapshot published yet: there is nothing to export")
+    rows = read_split(ledger, snapshot, split)
+    return export(rows, form, out, tags=tags, seed=seed)
 
 
 def _rows_of(pipeline: Pipeline, snapshot: Snapshot, ids: set[str]) -> int:

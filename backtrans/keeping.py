@@ -1,9 +1,11 @@
-"""The commands that look after what was published: snapshots, diff, takedown, expire, sweep."""
+"""The commands that look after what was published: snapshots, diff, export, takedown, expire,
+sweep, vacuum.
+"""
 
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,9 +13,10 @@ from backtrans import custody
 from backtrans.changes import changes
 from backtrans.errors import ConfigError
 from backtrans.expiry import expire as take_away
+from backtrans.progress import Shown
 from backtrans.snapshots import numbered, snapshots
 from backtrans.takedown import KINDS, asked, listed, record, takedowns, together
-from backtrans.terminal import ConfigPath, opened, say
+from backtrans.terminal import ConfigPath, opened, out, say
 
 app = typer.Typer()
 
@@ -101,7 +104,7 @@ def takedown(
     if entries:
         say(f"recorded as takedown {record(pipeline.ledger, wanted).number}")
     if purge:
-        done, gone = custody.purge_withdrawn(pipeline, run_is_dead=run_is_dead)
+        done, gone = custody.purge_withdrawn(pipeline, Shown(out()), run_is_dead=run_is_dead)
         say(f"purged {done.rows:,} text(s): {done.parts:,} part(s) written anew")
         say(f"deleted {done.orphans:,} orphan(s), and snapshot(s) {gone or 'none'}")
 
@@ -148,3 +151,38 @@ def sweep(
     if delete:
         custody.sweep(pipeline, orphans)
     say(f"{len(orphans):,} orphan(s){' deleted' if delete else ''}")
+
+
+@app.command()
+def export(
+    config: ConfigPath,
+    to: Annotated[Path, typer.Option("--out", help="The file to write: .jsonl or .parquet.")],
+    split: Annotated[Literal["A5", "A4"], typer.Option(help="A4 holds A5's rows too.")] = "A5",
+    form: Annotated[
+        Literal["prompt-completion", "messages"], typer.Option("--format", help="TRL's name of it.")
+    ] = "messages",
+    tags: Annotated[bool, typer.Option(help="Say the distribution in each instruction.")] = True,
+    seed: Annotated[
+        Path | None, typer.Option(help="Pairs to put first: .jsonl or .parquet.")
+    ] = None,
+    snapshot: Annotated[int | None, typer.Option(help="Its number; else the latest.")] = None,
+) -> None:
+    """Write a split as a training set for TRL."""
+    pipeline = opened(config)
+    rows = custody.write_export(pipeline, split, form, to, tags=tags, seed=seed, number=snapshot)
+    say(f"{to}: {rows:,} rows")
+
+
+@app.command()
+def vacuum(
+    config: ConfigPath,
+    older_than_hours: Annotated[
+        int, typer.Option(help="Leave younger ones to those who still read them.", min=0)
+    ] = 168,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them; else only list.")] = False,
+) -> None:
+    """List the lake table's files that its latest version does not need."""
+    found = opened(config).publication.vacuum(older_than_hours, delete=delete)
+    for path in found:
+        say(path)
+    say(f"{len(found):,} file(s){' deleted' if delete else ''}")

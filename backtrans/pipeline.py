@@ -24,13 +24,13 @@ from backtrans.checkpoint import commits_in
 from backtrans.config import Config, differences
 from backtrans.errors import RunIncomplete
 from backtrans.ledger import Commit, Ledger
+from backtrans.publication import Publication
 from backtrans.records import REASONS, Row
 from backtrans.redo import Redo, retried_reason
 from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
-from backtrans.snapshots import Snapshot, latest
-from backtrans.stages.publish import publish
+from backtrans.snapshots import latest
 from backtrans.standing import Standing
 from backtrans.store import Store
 from backtrans.work import Address, Runtime, RuntimeSettings, Work
@@ -72,6 +72,7 @@ class Pipeline:
         self.resolved = Resolved(config, ray_auth_token)
         self.ledger = Ledger(Store(self.resolved.store))
         self.redo = Redo(self.ledger, self.resolved, READS)
+        self.publication = Publication(config, self.resolved, self.ledger)
 
     # ------------------------------------------------------------------ what there is to do
 
@@ -130,6 +131,7 @@ class Pipeline:
         """
         began = time.monotonic()
         reasons = tuple(dict.fromkeys(map(retried_reason, retry_rejects)))
+        self.publication.check()  # a place that cannot be had is said before the work
         standing = self.standing()
         _announce(self._plan(standing), observer)
         run = self._begin()
@@ -149,23 +151,27 @@ class Pipeline:
         kept = sum(self.redo.came_through(commit, reasons) for commit in due)
         if reasons:
             observer.note(f"retried {rows:,} row(s): {kept:,} came through")
-        snapshot, complete = self._publish(standing, run, shards, unread)
+        snapshot, complete = self.publication.publish(
+            standing, run, shards, unread, lambda: self._stages(standing, shards)
+        )
         standing.remember(run, shards, time.time())
         seconds = time.monotonic() - began
         summary = Summary(
             run, dict(walk.made), walk.given_up, complete, snapshot, seconds, rows, kept
         )
-        return self._end(summary)
+        return self._end(summary, observer)
 
-    def republish(self) -> Summary:
+    def republish(self, observer: Observer) -> Summary:
         """Publish what is committed, and compute nothing. Raises: RunIncomplete."""
         began = time.monotonic()
         standing = self.standing()
         run = self._begin()
         shards, unread = standing.shards()
-        snapshot, complete = self._publish(standing, run, shards, unread)
+        snapshot, complete = self.publication.publish(
+            standing, run, shards, unread, lambda: self._stages(standing, shards)
+        )
         seconds = time.monotonic() - began
-        return self._end(Summary(run, {}, [], complete, snapshot, seconds))
+        return self._end(Summary(run, {}, [], complete, snapshot, seconds), observer)
 
     def _begin(self) -> str:
         """Record that a run begins; return its name."""
@@ -181,8 +187,8 @@ class Pipeline:
         self.ledger.put_run(run, record)
         return run
 
-    def _end(self, summary: Summary) -> Summary:
-        """Record what a run came to. Raises: RunIncomplete."""
+    def _end(self, summary: Summary, observer: Observer) -> Summary:
+        """Record what a run came to, and have the lake follow. Raises: RunIncomplete."""
         record = self.ledger.run_of(summary.run)
         ended = {**record, "ended_at": _now(), "summary": asdict(summary)}
         self.ledger.put_run(summary.run, ended)
@@ -192,6 +198,9 @@ class Pipeline:
                 f" placement.min_complete is {self.config.placement.min_complete:.1%}."
                 " Nothing was published. Given up:\n  " + "\n  ".join(summary.quarantined)
             )
+        # On every run: a driver that died before its transaction left this to the next.
+        if said := self.publication.to_lake(summary.snapshot):
+            observer.note(said)
         return summary
 
     def _walk(
@@ -222,23 +231,11 @@ class Pipeline:
         walk.carry(self.resolved.curate_work(run), standing.pending(("curate",), scored), readers)
         return shards, unread
 
-    def _publish(
-        self, standing: Standing, run: str, shards: list[Address], unread: list[Address]
-    ) -> tuple[Snapshot | None, float]:
-        """Publish, if enough is curated; return the snapshot, and the share of shards that are."""
-        curated = standing.table("curate", shards)
-        total = len(shards) + len(unread)
-        complete = curated.num_rows / total if total else 1.0
-        if complete < self.config.placement.min_complete:
-            return None, complete
-        fingerprints, gone = self.resolved.fingerprints, standing.withdrawn
-        return publish(self.ledger, curated, fingerprints, run, _now(), gone), complete
-
     def status(self) -> Status:
         """Say what the present corpus and recipe have come to. Touches nothing."""
         standing = self.standing()
         shards, _ = standing.shards()
-        stages = [StageStatus.of(s.name, standing.table(s.name, shards)) for s in STAGES]
+        stages = self._stages(standing, shards)
         snapshot = latest(self.ledger)
         files = snapshot.files if snapshot else {}
         last = self.last_run()
@@ -249,6 +246,7 @@ class Pipeline:
             {split: [self.ledger.store.url(key) for key in keys] for split, keys in files.items()},
             [f"{q.stage}: {q.name}: {q.error}" for q in quarantined],
             last["run"] if last else None,
+            self.publication.lake_status(),
         )
 
     def rows(self, stage: str) -> Iterator[Row]:
@@ -279,6 +277,9 @@ class Pipeline:
             yield from given_up(self.ledger.quarantined(last["run"]), stage)
 
     # ------------------------------------------------------------------ parts of the above
+
+    def _stages(self, standing: Standing, shards: list[Address]) -> list[StageStatus]:
+        return [StageStatus.of(s.name, standing.table(s.name, shards)) for s in STAGES]
 
     def last_run(self) -> dict[str, Any] | None:
         """Return the record of the latest run, if there was one."""

@@ -19,6 +19,7 @@ from backtrans.dialogue import Generate
 from backtrans.engines.engine import EngineSettings
 from backtrans.engines.model_files import model_fingerprint
 from backtrans.ledger import fingerprint, stage_key
+from backtrans.report.card import CardModel
 from backtrans.retry import Retry
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.score import Score
@@ -45,10 +46,25 @@ class Resolved:
         return StoreSettings(self._placement.root, **self._placement.store.model_dump())
 
     @cached_property
+    def lake(self) -> StoreSettings | None:
+        """Where the lake table lies, if there is to be one."""
+        lake = self._placement.lake
+        return replace(self.store, root=lake.uri) if lake else None
+
+    @cached_property
     def models(self) -> dict[str, str]:
         """Name each role's model, base and adapter together, by content. Raises: ModelError."""
         models = self._recipe.models
         return {"backward": _identity(models.backward), "forward": _identity(models.forward)}
+
+    @cached_property
+    def card_models(self) -> list[CardModel]:
+        """Each role's model as the dataset card names it."""
+        models = self._recipe.models
+        return [
+            CardModel(role, _name(model), model.revision or "", self.models[role])
+            for role, model in (("backward", models.backward), ("forward", models.forward))
+        ]
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -212,7 +228,9 @@ def _identity(model: Model) -> str:
 
 def _label(model: Model, identity: str) -> str:
     """Name a model in rows as people know it, and by content where names could lie."""
-    names = [model.path.rstrip("/").rsplit("/", 1)[-1]]
-    if model.adapter:
-        names.append(model.adapter.rstrip("/").rsplit("/", 1)[-1])
-    return f"{'+'.join(names)}@{model.revision or identity[:12]}"
+    return f"{_name(model)}@{model.revision or identity[:12]}"
+
+
+def _name(model: Model) -> str:
+    paths = [model.path, *([model.adapter] if model.adapter else [])]
+    return "+".join(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)

@@ -167,7 +167,7 @@ def test_a_whole_object_goes_by_the_name_that_it_has_now(tmp_path: Path) -> None
 
 def purge_and_check(folder: Path, gone: set[int], *, run_is_dead: bool = False) -> Pipeline:
     pipeline = Pipeline(config(folder, recipe__curate={"a4": 1.0, "a5": 3.2}))
-    custody.purge_withdrawn(pipeline, run_is_dead=run_is_dead)
+    custody.purge_withdrawn(pipeline, Silent(), run_is_dead=run_is_dead)
     for number in range(24):
         holding = held_under(folder / "out", f"{SECRET}{number:04d} ")
         assert bool(holding) != (number in gone), (number, holding)
@@ -220,7 +220,7 @@ def test_a_purge_waits_for_a_run_that_may_be_under_way(tmp_path: Path) -> None:
     del later["ended_at"]
     pipeline.ledger.put_run(str(later["run"]), later)
     with pytest.raises(ConfigError, match="has not ended"):
-        custody.purge_withdrawn(pipeline)
+        custody.purge_withdrawn(pipeline, Silent())
     purge_and_check(tmp_path, {3}, run_is_dead=True)
 
 
@@ -238,7 +238,7 @@ def test_a_purge_killed_before_any_change_to_the_store_is_finished_by_another(
         cut = CutOff(nth)
         try:
             with cut.on():
-                custody.purge_withdrawn(pipeline)
+                custody.purge_withdrawn(pipeline, Silent())
         except Cut:
             nth += 4  # every fourth: each is a run of its own
         else:

@@ -20,7 +20,7 @@ def test_the_pipeline_loads_no_engine_and_no_runtime() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
-    assert loaded & {"ray", "vllm", "torch", "transformers"} == set()
+    assert loaded & {"ray", "vllm", "torch", "transformers", "deltalake"} == set()
 
 
 def environment_uses(tree: ast.AST) -> tuple[list[int], list[int]]:

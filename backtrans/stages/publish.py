@@ -7,7 +7,8 @@ Memory is bounded by one file and one part, whatever the size of the splits.
 Does not know: models, rubrics, how many machines there were.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from io import BytesIO
 
 import pyarrow as pa
@@ -31,6 +32,13 @@ FILE_BYTES = 32 * 2**20
 """Arrow bytes of rows in a file, at least: a third of that on disk. Source: this project's choice;
 few enough requests for a reader, and little enough for a driver that holds one at a time."""
 
+BIN = 0.25
+"""Width of a bar in the histogram of scores. Source: this project's choice; the usual thresholds of
+A4 and A5, 4 and 4.5, stand at bounds of bars."""
+
+Histogram = list[tuple[float, float, int]]
+"""How many rows have a score from the first figure on and below the second; 5 is in the last."""
+
 
 def publish(
     ledger: Ledger,
@@ -39,10 +47,12 @@ def publish(
     run: str,
     published_at: str,
     withdrawn: Withdrawn,
+    card: Callable[[dict[str, int], Histogram], bytes],
 ) -> Snapshot:
     """Publish the kept rows of these commits, in their order; return the snapshot that holds them.
 
-    `curated`: commits as checkpoint.COMMITS, which stay a table, since there may be many.
+    `curated`: commits as checkpoint.COMMITS, which stay a table, since there may be many. `card`
+    writes the folder's README from the rows of each split and the scores of A4.
     Rows: kept rows of the commits, but for what is withdrawn -> the same rows in A4, those with
     split A5 in A5 too.
     """
@@ -52,12 +62,16 @@ def publish(
         return before
     files: dict[str, list[str]] = {}
     rows: dict[str, int] = {}
+    scores: dict[str, Counter[int]] = {}
     gone: dict[str, list[str]] = {}
     for split in SPLITS:
         gathered = _gathered(ledger, curated, split, withdrawn, gone)
-        files[split], rows[split] = _write(ledger, gathered, f"splits/{digest}/{split}")
+        folder = f"splits/{digest}/{split}"
+        files[split], scores[split] = _write(ledger, gathered, folder)
+        rows[split] = scores[split].total()
     manifest = f"splits/{digest}/manifest.parquet"
     ledger.store.put(manifest, _parquet(manifest_table(curated, gone)))
+    ledger.store.put(f"splits/{digest}/README.md", card(rows, _histogram(scores["A4"])))
     number = before.number if before else 0
     while True:
         number += 1
@@ -80,15 +94,25 @@ def publish(
             return theirs
 
 
-def _write(ledger: Ledger, gathered: Iterator[pa.Table], folder: str) -> tuple[list[str], int]:
+def _write(
+    ledger: Ledger, gathered: Iterator[pa.Table], folder: str
+) -> tuple[list[str], Counter[int]]:
+    """Put the files of a split; return their keys, and how many rows lie in each bin of scores."""
     keys: list[str] = []
-    written = 0
+    scores: Counter[int] = Counter()
     for number, rows in enumerate(gathered):
         key = f"{folder}/part-{number:05d}.parquet"
         ledger.store.put(key, _parquet(rows))
         keys.append(key)
-        written += rows.num_rows
-    return keys, written
+        bins = pc.floor(pc.divide(pc.subtract(rows["score"], 1.0), BIN)).value_counts()
+        scores.update({int(b["values"]): b["counts"] for b in bins.to_pylist()})
+    return keys, scores
+
+
+def _histogram(scores: Counter[int]) -> Histogram:
+    last = round((5 - 1) / BIN) - 1
+    counts = [scores[number] for number in range(last)] + [scores[last] + scores[last + 1]]
+    return [(1 + k * BIN, 1 + (k + 1) * BIN, count) for k, count in enumerate(counts)]
 
 
 def _gathered(

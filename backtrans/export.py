@@ -1,0 +1,184 @@
+"""Write a split as a training set in the forms that TRL's SFTTrainer takes, in one file.
+
+    prompt-completion   {"prompt": "<instruction>", "completion": "<response>"}
+    messages            {"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}
+
+With tags, a sentence after each instruction says which of two distributions it is from: the
+augmented pairs' or the seed's, as Humpback trains.
+
+Promises: the file is there whole or not at all, and replaces an older one at once; memory is
+bounded by one file of the split; a bad seed pair is an error that names file and row.
+
+Does not know: snapshots, stores, the configuration.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backtrans.errors import ConfigError, InputError
+from backtrans.records import Row
+from backtrans.roles.role import AUGMENTED_TAG, SEED_TAG
+
+BATCH_ROWS = 4096
+"""Rows in a row group of a Parquet export. Source: this project's choice; some 10 MB of text."""
+
+AFTER_PROMPT = "\n\n"
+"""What stands between prompt and completion, which TRL joins as they are, as plain text. Part of
+the prompt, so that no token of a byte-level tokenizer spans the two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of training rows: its columns, and a row of it from a tagged pair."""
+
+    schema: pa.Schema
+    row: Callable[[str, str], Row]
+
+
+def _prompt_completion(instruction: str, response: str) -> Row:
+    return {"prompt": instruction + AFTER_PROMPT, "completion": response}
+
+
+def _messages(instruction: str, response: str) -> Row:
+    turns = (("user", instruction), ("assistant", response))
+    return {"messages": [{"role": role, "content": content} for role, content in turns]}
+
+
+FORMS = {
+    "prompt-completion": Form(
+        pa.schema([("prompt", pa.string()), ("completion", pa.string())]), _prompt_completion
+    ),
+    "messages": Form(
+        pa.schema(
+            [
+                (
+                    "messages",
+                    pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
+                )
+            ]
+        ),
+        _messages,
+    ),
+}
+"""Source: TRL 1.16's dataset formats: "prompt-completion", standard, and "language modeling",
+conversational. The first is trained on its completion alone, the second by the model's template."""
+
+
+def export(
+    split: Iterable[pa.Table], form: str, out: Path, *, tags: bool, seed: Path | None = None
+) -> int:
+    """Write the pairs of a split, those of the seed before them; return how many there are.
+
+    Rows: N of the split and M of the seed -> M + N. Raises: ConfigError for a name that is neither
+    .jsonl nor .parquet, InputError for a seed that cannot be read.
+    """
+    if seed is not None and out.exists() and seed.exists() and out.samefile(seed):
+        raise ConfigError(f"{out}: is the seed; it would be replaced by the export")
+    write = {".jsonl": _write_jsonl, ".parquet": _write_parquet}.get(out.suffix)
+    if write is None:
+        raise ConfigError(f"{out}: an export is a .jsonl or a .parquet file")
+    chosen = FORMS[form]
+    rows = (
+        chosen.row(f"{instruction} {tag}" if tags else instruction, response)
+        for instruction, response, tag in _pairs(split, seed)
+    )
+    try:
+        with _whole(out) as file:
+            return write(rows, chosen.schema, file)
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _pairs(split: Iterable[pa.Table], seed: Path | None) -> Iterator[tuple[str, str, str]]:
+    if seed is not None:
+        for instruction, output in read_seed(seed):
+            yield instruction, output, SEED_TAG
+    for table in split:
+        for batch in table.select(["instruction", "response"]).to_batches(BATCH_ROWS):
+            for row in batch.to_pylist():
+                yield row["instruction"], row["response"], AUGMENTED_TAG
+
+
+# ---------------------------------------------------------------------- seed pairs
+
+
+def read_seed(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield a file's (instruction, output) pairs. Raises: InputError naming file and row."""
+    readers = {".jsonl": _seed_jsonl, ".parquet": _seed_parquet}
+    if (read := readers.get(path.suffix)) is None:
+        raise InputError(f"{path}: a seed is a .jsonl or a .parquet file")
+    try:
+        for number, row in enumerate(read(path), start=1):
+            pair = [row.get(name) if isinstance(row, dict) else None for name in _SEED]
+            match pair:
+                case [str(instruction), str(output)] if instruction.strip() and output.strip():
+                    yield instruction, output
+                case _:
+                    raise InputError(f"{path}: row {number}: needs texts {' and '.join(_SEED)}")
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+
+
+_SEED = ("instruction", "output")
+
+
+def _seed_jsonl(path: Path) -> Iterator[Any]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise InputError(f"{path}: row {number}: not JSON: {error}") from error
+
+
+def _seed_parquet(path: Path) -> Iterator[Any]:
+    with pq.ParquetFile(path) as file:
+        if missing := set(_SEED) - set(file.schema_arrow.names):
+            raise InputError(f"{path}: has no column {' and '.join(sorted(missing))}")
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(_SEED)):
+            yield from batch.to_pylist()
+
+
+# ---------------------------------------------------------------------- files
+
+
+def _write_jsonl(rows: Iterator[Row], schema: pa.Schema, file: BinaryIO) -> int:
+    written = 0
+    for row in rows:
+        file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        written += 1
+    return written
+
+
+def _write_parquet(rows: Iterator[Row], schema: pa.Schema, file: BinaryIO) -> int:
+    written = 0
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        while batch := list(islice(rows, BATCH_ROWS)):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+            written += len(batch)
+    return written
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[BinaryIO]:
+    """Lend a file beside `out` that takes its name when all went well, and is removed otherwise."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.parent / f".tmp-{uuid4().hex}"
+    try:
+        with unfinished.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)

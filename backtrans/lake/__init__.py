@@ -1,0 +1,1 @@
+"""The lake table: the latest snapshot as a Delta table, one transaction a refresh."""

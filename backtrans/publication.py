@@ -1,0 +1,94 @@
+"""From what is curated to what users read: a snapshot, its card, and the lake table.
+
+Promises: nothing is published of a corpus of which too little is curated; a lake table that is out
+of reach is said before any work; a run that dies between the snapshot and the table's transaction
+leaves that to the next, which does nothing where it is done.
+
+Does not know: how shards came to be curated.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from backtrans.accounts import LakeStatus, StageStatus
+from backtrans.config import Config
+from backtrans.errors import ConfigError
+from backtrans.lake.refresh import held_number, lake_table, refresh
+from backtrans.ledger import Ledger
+from backtrans.report.card import Card
+from backtrans.resolution import Resolved
+from backtrans.snapshots import Snapshot
+from backtrans.stages.publish import Histogram, publish
+from backtrans.standing import Standing
+from backtrans.work import Address
+
+
+class Publication:
+    """What one configuration publishes from one root."""
+
+    def __init__(self, config: Config, resolved: Resolved, ledger: Ledger) -> None:
+        self._config = config
+        self._resolved = resolved
+        self._ledger = ledger
+
+    def check(self) -> None:
+        """Look at the lake table, if there is to be one. Raises: ConfigError, StoreError."""
+        self.lake_status()
+
+    def publish(
+        self,
+        standing: Standing,
+        run: str,
+        shards: list[Address],
+        unread: list[Address],
+        stages: Callable[[], list[StageStatus]],
+    ) -> tuple[Snapshot | None, float]:
+        """Publish if enough is curated; return the snapshot, and the share of shards that are."""
+        curated = standing.table("curate", shards)
+        total = len(shards) + len(unread)
+        complete = curated.num_rows / total if total else 1.0
+        if complete < self._config.placement.min_complete:
+            return None, complete
+        made_at = datetime.now(UTC).isoformat(timespec="seconds")
+
+        def card(rows: dict[str, int], histogram: Histogram) -> bytes:
+            told = self._config.placement.card
+            return Card(
+                name=told.name,
+                license=told.license,
+                language=tuple(told.language),
+                stages=stages(),
+                models=self._resolved.card_models,
+                recipe=self._config.recipe.model_dump(),
+                run=run,
+                made_at=made_at,
+            ).rendered(rows, histogram)
+
+        fingerprints, gone = self._resolved.fingerprints, standing.withdrawn
+        snapshot = publish(self._ledger, curated, fingerprints, run, made_at, gone, card)
+        return snapshot, complete
+
+    def to_lake(self, snapshot: Snapshot) -> str | None:
+        """Have the lake table hold a snapshot; say what was done, None without a table."""
+        if (lake := self._resolved.lake) is None:
+            return None
+        done = refresh(self._ledger, snapshot, lake)
+        return (
+            f"lake table {done.uri}: snapshot {done.number}, version {done.version};"
+            f" {done.added:,} file(s) new, {done.removed:,} gone, {done.kept:,} as they were"
+        )
+
+    def lake_status(self) -> LakeStatus | None:
+        """Say which snapshot the lake table holds."""
+        if (lake := self._resolved.lake) is None:
+            return None
+        return LakeStatus(lake.root, held_number(self._ledger, lake))
+
+    def vacuum(self, older_than_hours: int, *, delete: bool) -> list[str]:
+        """Return the files that the lake table holds no more; delete them when told to.
+
+        Raises: ConfigError without a lake table.
+        """
+        if (lake := self._resolved.lake) is None:
+            raise ConfigError("placement.lake: there is no lake table to vacuum")
+        return lake_table(self._ledger, lake).vacuum(older_than_hours, delete=delete)
