@@ -84,10 +84,16 @@ class Scene:
             placement__max_attempts=20,
             **{**self.changes, **changes},
         )
-        environment = tuple((k, v) for k, v in os.environ.items() if k.startswith(ENVIRONMENT))
-        orders = Orders(config, Diary(folder, strikes), environment)
+        orders = Orders(config, Diary(folder, strikes), environment())
         self.drivers.append(Driver(orders))
         return self.drivers[-1]
+
+    def grow(self) -> None:
+        """Add a file to the corpus, whole at once."""
+        self.files += 1
+        write_corpus(self.folder / "grown", self.files, self.rows_each)
+        name = f"corpus/part-{self.files - 1}.jsonl.gz"
+        (self.folder / "grown" / name).replace(self.folder / name)
 
     def unbroken(self) -> tuple[Truth, list[Line]]:
         """Run the job undisturbed; return what it gave, and its diary."""
@@ -100,6 +106,11 @@ class Scene:
         """End what a failed test left running."""
         for driver in self.drivers:
             driver.close()
+
+
+def environment() -> tuple[tuple[str, str], ...]:
+    """Return what children need of this test's environment."""
+    return tuple((k, v) for k, v in os.environ.items() if k.startswith(ENVIRONMENT))
 
 
 def write_steps(lines: list[Line], moments: tuple[Moment, ...]) -> Iterator[list[Strike]]:
