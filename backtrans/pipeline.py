@@ -115,7 +115,8 @@ class Pipeline:
     def run(self, observer: Observer) -> Summary:
         """Do what is pending and publish. Raises: RunIncomplete, with nothing published.
 
-        Idempotent, and safe to kill: every shard that is committed stays so.
+        Idempotent, and safe to kill: every shard that is committed stays so. Where another run has
+        published since the corpus was listed, or a takedown was recorded, it looks and walks again.
         """
         began = time.monotonic()
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
@@ -130,17 +131,24 @@ class Pipeline:
             "started_at": _now(),
         }
         self.ledger.put_run(run, record)
+        made: Counter[str] = Counter()
         with open_runtime(self.config.placement.runtime) as runtime:
-            walk = _Walk(runtime, observer, standing.committed)
-            shards, unread = self._walk(walk, run, standing)
-        curated = standing.table("curate", shards)
-        total = len(shards) + len(unread)
-        complete = curated.num_rows / total if total else 1.0
-        enough = complete >= self.config.placement.min_complete
-        snapshot = self._publish(standing, curated, run) if enough else None
+            while True:
+                walk = _Walk(runtime, observer, standing.committed)
+                shards, unread = self._walk(walk, run, standing)
+                made += walk.made
+                curated = standing.table("curate", shards)
+                total = len(shards) + len(unread)
+                complete = curated.num_rows / total if total else 1.0
+                enough = complete >= self.config.placement.min_complete
+                snapshot = self._publish(standing, curated, run) if enough else None
+                if snapshot is not None or not enough:
+                    break
+                observer.note("another run published, or a takedown came meanwhile: looking again")
+                standing = self.standing()
         standing.remember(run, shards, time.time())
         seconds = time.monotonic() - began
-        summary = Summary(run, dict(walk.made), walk.given_up, complete, snapshot, seconds)
+        summary = Summary(run, dict(made), walk.given_up, complete, snapshot, seconds)
         self.ledger.put_run(run, {**record, "ended_at": _now(), "summary": asdict(summary)})
         if not enough:
             raise RunIncomplete(
@@ -169,10 +177,19 @@ class Pipeline:
         walk.carry(self.resolved.curate_work(run), waiting, readers)
         return shards, unread
 
-    def _publish(self, standing: Standing, curated: pa.Table, run: str) -> Snapshot:
-        return publish(
-            self.ledger, curated, self.resolved.fingerprints, run, _now(), standing.withdrawn
+    def _publish(self, standing: Standing, curated: pa.Table, run: str) -> Snapshot | None:
+        """Publish what came of a standing; None where that is no longer how things stand.
+
+        A takedown that comes while files are put is seen after: then the snapshot is there, and
+        the next one follows it at once.
+        """
+        if standing.withdrawn_since():
+            return None
+        fingerprints, withdrawn = self.resolved.fingerprints, standing.withdrawn
+        snapshot = publish(
+            self.ledger, curated, fingerprints, run, _now(), withdrawn, standing.published
         )
+        return None if standing.withdrawn_since() else snapshot
 
     def status(self) -> Status:
         """Say what the present corpus and recipe have come to. Touches nothing."""

@@ -179,4 +179,6 @@ class _Keeper:
                 (self.diary.folder / f"struck-{number}").touch(exist_ok=False)
             except FileExistsError:
                 continue
-            os.kill(os.getpid(), strike.signal)
+            # To this thread, which so goes not one step further; a stop sent to the whole process
+            # would come to it when some other thread has had it.
+            signal.pthread_kill(threading.get_ident(), strike.signal)
