@@ -57,13 +57,15 @@ def publish(
             return there
         if there.number != number:
             return None
+    # Equal snapshots may lie in different orders, after a rename: no file is put over another's.
+    folder = f"splits/{fingerprint('splits', curated['part'].to_pylist(), withdrawn.number)}"
     files: dict[str, list[str]] = {}
     rows: dict[str, int] = {}
     gone: dict[str, list[str]] = {}
     for split in SPLITS:
         gathered = _gathered(ledger, curated, split, withdrawn, gone)
-        files[split], rows[split] = _write(ledger, gathered, f"splits/{digest}/{split}")
-    manifest = f"splits/{digest}/manifest.parquet"
+        files[split], rows[split] = _write(ledger, gathered, f"{folder}/{split}")
+    manifest = f"{folder}/manifest.parquet"
     ledger.store.put(manifest, _parquet(manifest_table(curated, gone)))
     made = Snapshot(
         number=number + 1,

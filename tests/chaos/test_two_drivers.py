@@ -140,6 +140,27 @@ def test_a_driver_that_wakes_after_a_refresh_does_not_publish_the_old_corpus_ove
     assert verdict(root, Truth.of(calm), {}, lines).clean
 
 
+def test_a_driver_that_saw_other_names_leaves_the_files_of_a_snapshot_as_they_are(
+    scene_in: MakeScene,
+) -> None:
+    scene = scene_in("local")
+    root = scene.fresh_root("renamed")
+    late = asleep(scene.driver(root, Strike("driver", "put", "splits/*", 1, "before", SIGSTOP)))
+    # The same content in another order: the same snapshot, and no cause for a second one.
+    corpus = scene.folder / "corpus"
+    (corpus / "part-0.jsonl.gz").rename(corpus / "part-9.jsonl.gz")
+    scene.driver(root).completes()
+    ledger = Ledger(Store(root))
+    snapshot = latest(ledger)
+    assert snapshot is not None
+    keys = [snapshot.manifest, *(key for keys in snapshot.files.values() for key in keys)]
+    files = {key: ledger.store.get(key) for key in keys}
+    late.go_on()
+    late.completes()
+    assert latest(ledger) == snapshot
+    assert {key: ledger.store.get(key) for key in keys} == files
+
+
 @pytest.mark.parametrize("keys", ["splits/*", "snapshots/*"])
 def test_a_document_taken_down_during_a_run_is_not_in_what_the_run_publishes(
     scene_in: MakeScene, keys: str
