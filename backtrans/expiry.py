@@ -60,8 +60,8 @@ def expiry(
     parts = [commit.part for commit in found if commit is not None and commit.part not in named]
     selected = {commit.shard for commit in found if commit is not None and commit.stage == "select"}
     indexes = [index.key for index in ledger.indexes() if selected.intersection(index.shards)]
-    digests = {s.digest for s in going} - {s.digest for s in kept}
-    files = [i.key for digest in sorted(digests) for i in ledger.store.list(f"splits/{digest}/")]
+    folders = {s.folder for s in going} - {s.folder for s in kept}
+    files = [info.key for folder in sorted(folders) for info in ledger.store.list(folder)]
     return Expiry(going, commits, parts, indexes, files)
 
 
@@ -97,9 +97,10 @@ def loose(ledger: Ledger, every: list[Snapshot], older_than: float) -> Iterator[
 
     A publisher that died, or one of two with the same number, leaves them.
     """
-    digests = {snapshot.digest for snapshot in every}
+    folders = {snapshot.folder for snapshot in every}
     for info in ledger.store.list("splits/"):
-        if info.key.split("/")[1] not in digests and info.modified < older_than:
+        folder = "/".join(info.key.split("/")[:2]) + "/"
+        if folder not in folders and info.modified < older_than:
             yield info.key
 
 

@@ -24,7 +24,7 @@ from backtrans.checkpoint import commits_in
 from backtrans.config import Config, differences
 from backtrans.errors import RunIncomplete
 from backtrans.ledger import Commit, Ledger
-from backtrans.publication import Publication
+from backtrans.publication import Publication, Published
 from backtrans.records import REASONS, Row
 from backtrans.redo import Redo, retried_reason
 from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
@@ -127,7 +127,8 @@ class Pipeline:
 
         Idempotent, and safe to kill: every shard that is committed stays so. `retry_rejects` are
         reasons: rows that were refused for one of them are done again, and what depends on them.
-        Raises: ConfigError for a reason that no row can be done again for.
+        Where another run has published since the corpus was listed, or a takedown was recorded, it
+        looks and walks again. Raises: ConfigError for a reason that no row can be done again for.
         """
         began = time.monotonic()
         reasons = tuple(dict.fromkeys(map(retried_reason, retry_rejects)))
@@ -139,39 +140,53 @@ class Pipeline:
         rows = sum(commit.refused_for(reasons) for commit in due)
         if reasons:
             observer.note(f"refused for {', '.join(reasons)}: {rows:,} row(s), to be done again")
+        made: Counter[str] = Counter()
         with (
             open_runtime(self.config.placement.runtime) as runtime,
             self.redo.epochs(needed=bool(due)),
         ):
-            walk = _Walk(runtime, observer, standing, due)
-            for _ in range(MAX_WALKS):
-                shards, unread = self._walk(walk, run, reasons)
-                if not self.redo.retract_stale(standing, shards):
+            while True:
+                walk = _Walk(runtime, observer, standing, due)
+                for _ in range(MAX_WALKS):
+                    shards, unread = self._walk(walk, run, reasons)
+                    if not self.redo.retract_stale(standing, shards):
+                        break
+                made += walk.made
+                published = self._publish(standing, run, shards, unread)
+                if not published.superseded:
                     break
+                observer.note("another run published, or a takedown came meanwhile: looking again")
+                standing = self.standing()
         kept = sum(self.redo.came_through(commit, reasons) for commit in due)
         if reasons:
             observer.note(f"retried {rows:,} row(s): {kept:,} came through")
-        snapshot, complete = self.publication.publish(
-            standing, run, shards, unread, lambda: self._stages(standing, shards)
-        )
         standing.remember(run, shards, time.time())
-        seconds = time.monotonic() - began
-        summary = Summary(
-            run, dict(walk.made), walk.given_up, complete, snapshot, seconds, rows, kept
+        return self._end(
+            Summary(
+                run,
+                dict(made),
+                walk.given_up,
+                published.complete,
+                published.snapshot,
+                time.monotonic() - began,
+                rows,
+                kept,
+            ),
+            observer,
         )
-        return self._end(summary, observer)
 
     def republish(self, observer: Observer) -> Summary:
         """Publish what is committed, and compute nothing. Raises: RunIncomplete."""
         began = time.monotonic()
-        standing = self.standing()
         run = self._begin()
-        shards, unread = standing.shards()
-        snapshot, complete = self.publication.publish(
-            standing, run, shards, unread, lambda: self._stages(standing, shards)
-        )
+        while True:
+            standing = self.standing()
+            published = self._publish(standing, run, *standing.shards())
+            if not published.superseded:
+                break
         seconds = time.monotonic() - began
-        return self._end(Summary(run, {}, [], complete, snapshot, seconds), observer)
+        summary = Summary(run, {}, [], published.complete, published.snapshot, seconds)
+        return self._end(summary, observer)
 
     def _begin(self) -> str:
         """Record that a run begins; return its name."""
@@ -230,6 +245,13 @@ class Pipeline:
         scored = standing.reached(READS["curate"], shards)
         walk.carry(self.resolved.curate_work(run), standing.pending(("curate",), scored), readers)
         return shards, unread
+
+    def _publish(
+        self, standing: Standing, run: str, shards: list[Address], unread: list[Address]
+    ) -> Published:
+        return self.publication.publish(
+            standing, run, shards, unread, lambda: self._stages(standing, shards)
+        )
 
     def status(self) -> Status:
         """Say what the present corpus and recipe have come to. Touches nothing."""

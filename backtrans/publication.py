@@ -8,6 +8,7 @@ Does not know: how shards came to be curated.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from backtrans.accounts import LakeStatus, StageStatus
@@ -21,6 +22,15 @@ from backtrans.snapshots import Snapshot
 from backtrans.stages.publish import Histogram, publish
 from backtrans.standing import Standing
 from backtrans.work import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What came of publishing. `superseded`: things no longer stand as they were looked at."""
+
+    snapshot: Snapshot | None
+    complete: float  # share of the shards that are curated
+    superseded: bool = False
 
 
 class Publication:
@@ -42,13 +52,19 @@ class Publication:
         shards: list[Address],
         unread: list[Address],
         stages: Callable[[], list[StageStatus]],
-    ) -> tuple[Snapshot | None, float]:
-        """Publish if enough is curated; return the snapshot, and the share of shards that are."""
+    ) -> Published:
+        """Publish what came of a standing, if enough of it is curated.
+
+        A takedown that comes while files are put is seen after: then the snapshot is there, and
+        the next one follows it at once.
+        """
         curated = standing.table("curate", shards)
         total = len(shards) + len(unread)
         complete = curated.num_rows / total if total else 1.0
         if complete < self._config.placement.min_complete:
-            return None, complete
+            return Published(None, complete)
+        if standing.withdrawn_since():
+            return Published(None, complete, superseded=True)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
 
         def card(rows: dict[str, int], histogram: Histogram) -> bytes:
@@ -65,8 +81,11 @@ class Publication:
             ).rendered(rows, histogram)
 
         fingerprints, gone = self._resolved.fingerprints, standing.withdrawn
-        snapshot = publish(self._ledger, curated, fingerprints, run, made_at, gone, card)
-        return snapshot, complete
+        snapshot = publish(
+            self._ledger, curated, fingerprints, run, made_at, gone, card, standing.published
+        )
+        superseded = snapshot is None or standing.withdrawn_since()
+        return Published(None if superseded else snapshot, complete, superseded)
 
     def to_lake(self, snapshot: Snapshot) -> str | None:
         """Have the lake table hold a snapshot; say what was done, None without a table."""

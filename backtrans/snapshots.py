@@ -1,8 +1,8 @@
 """What was published: immutable, numbered snapshots of the splits, each with its list of shards.
 
     snapshots/000001.json                          the record, put new: the first of a number wins
-    splits/<digest>/A5/part-00000.parquet          the rows; A4 holds A5's too
-    splits/<digest>/manifest.parquet               the curated shards that they come from
+    splits/<name>/A5/part-00000.parquet          the rows; A4 holds A5's too
+    splits/<name>/manifest.parquet               the curated shards that they come from
 
 Promises: a record is put after everything that it names, so a reader who has one has a whole
 snapshot, and keeps it when later ones come. A number is given once; the latest is the highest.
@@ -56,6 +56,11 @@ class Snapshot:
     taken_down_rows: int
     run: str
     published_at: str  # UTC, ISO 8601
+
+    @property
+    def folder(self) -> str:
+        """The folder that its files lie in, ending in "/"; equal snapshots may share one."""
+        return self.manifest.rpartition("/")[0] + "/"
 
 
 SNAPSHOT = TypeAdapter(Snapshot)

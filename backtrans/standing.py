@@ -18,6 +18,7 @@ from backtrans.committed import Committed
 from backtrans.config import Corpus
 from backtrans.ledger import Commit, Ledger, index_key
 from backtrans.resolution import Resolved
+from backtrans.snapshots import latest
 from backtrans.store import ObjectInfo, content_fingerprint, list_inputs
 from backtrans.takedown import withdrawn
 from backtrans.work import Address
@@ -37,8 +38,11 @@ class Standing:
 
     def __init__(self, ledger: Ledger, resolved: Resolved, corpus: Corpus) -> None:
         """List the corpus. Raises: InputError, StoreError, ModelError."""
+        # Before the corpus is listed: whoever publishes after this may have listed a later one.
+        self.published = latest(ledger)
         self.committed = Committed(ledger, resolved.fingerprints)
         self.withdrawn = withdrawn(ledger)
+        self._ledger = ledger
         self._resolved = resolved
         self._shard_rows = corpus.shard_rows
         by_content: dict[str, list[ObjectInfo]] = {}
@@ -56,6 +60,10 @@ class Standing:
     def _fingerprint(self, info: ObjectInfo) -> str:
         known = self.committed.fingerprint_of(info)
         return known or content_fingerprint(info, self._resolved.store)
+
+    def withdrawn_since(self) -> bool:
+        """Say whether a takedown was recorded after this was looked at."""
+        return withdrawn(self._ledger).number != self.withdrawn.number
 
     def shards(self) -> tuple[list[Address], list[Address]]:
         """Return the shards of the objects that are indexed, and the objects that are not."""

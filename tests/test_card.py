@@ -51,7 +51,7 @@ def test_datasets_opens_a_published_folder_by_its_card(tmp_path: Path) -> None:
     pipeline.run(Silent())
     snapshot = pipeline.status().snapshot
     assert snapshot is not None
-    folder = tmp_path / f"out/splits/{snapshot.digest}"
+    folder = tmp_path / "out" / snapshot.folder
     opened = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
     assert {name: len(rows) for name, rows in opened.items()} == snapshot.rows
     assert opened["A5"]["id"][:] == [row["id"] for row in published(pipeline, "A5")]

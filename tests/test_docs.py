@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from backtrans import keeping
 from backtrans.cli import app
 from backtrans.config import Config
 from backtrans.snapshots import PUBLISHED
@@ -30,7 +31,10 @@ def test_links_lead_to_files_that_are_there(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_in_the_documents_exist(document: Path) -> None:
     commands = {
-        command.callback.__name__ for command in app.registered_commands if command.callback
+        command.name or command.callback.__name__
+        for each in (app, keeping.app)
+        for command in each.registered_commands
+        if command.callback
     }
     named = set(re.findall(r"^backtrans (\w+)", document.read_text(), re.MULTILINE))
     assert named <= commands

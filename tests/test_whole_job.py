@@ -2,19 +2,14 @@
 
 import io
 import itertools
-import os
-import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from backtrans.config import load
 from backtrans.pipeline import Pipeline
-from backtrans.work import Receipt
 from tests.jobs import Silent, config, configuration, published, write_corpus
 
 DOLMA = Path(__file__).parent.parent.parent / "shared/data/dolma/cc_en_head-0091.jsonl.gz"
@@ -38,38 +33,6 @@ def test_a_run_over_ray_gives_what_a_run_in_this_process_gives(tmp_path: Path) -
     again = Silent()
     Pipeline(there.config).run(again)
     assert again.phases == []
-
-
-class KillsAWorker(Silent):
-    """Kills one Ray worker process, that which holds the engine, at the first receipts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.killed = 0
-
-    def receipt(self, receipt: Receipt) -> None:
-        super().receipt(receipt)
-        if self.phases[-1][0] != "backtranslate+score" or self.killed >= 2:
-            return
-        for child in psutil.Process(os.getpid()).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):  # it ended between the listing and the look
-                if "MapWorker" in " ".join(child.cmdline()):
-                    child.send_signal(signal.SIGKILL)
-                    self.killed += 1
-                    return
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_a_worker_killed_in_the_middle_of_a_run_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    write_corpus(tmp_path, files=6)
-    whole = Pipeline(config(tmp_path, placement__root="whole"))
-    whole.run(Silent())
-    killed = Pipeline(config(tmp_path, placement__root="killed", placement__runtime="ray"))
-    watching = KillsAWorker()
-    killed.run(watching)
-    assert watching.killed, "no worker was found to kill"
-    assert by_id(published(killed)) == by_id(published(whole))
 
 
 def microworld_models(adapters: Any) -> dict[str, Any]:

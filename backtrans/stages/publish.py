@@ -1,7 +1,8 @@
 """Gather what was curated into the splits A4 and A5, as plain Parquet that any reader opens.
 
 Promises: the files and the manifest are put before the record that names them, which is put new;
-two publishers at once publish one snapshot; the same curated shards make no second snapshot.
+two publishers at once publish one snapshot; the same curated shards make no second snapshot; what
+was gathered before another snapshot came is not published over it.
 Memory is bounded by one file and one part, whatever the size of the splits.
 
 Does not know: models, rubrics, how many machines there were.
@@ -48,50 +49,54 @@ def publish(
     published_at: str,
     withdrawn: Withdrawn,
     card: Callable[[dict[str, int], Histogram], bytes],
-) -> Snapshot:
+    after: Snapshot | None,
+) -> Snapshot | None:
     """Publish the kept rows of these commits, in their order; return the snapshot that holds them.
 
+    `after` is the latest snapshot of the time when the corpus was listed. Where a later one holds
+    anything else, nothing is published, and None returned: its corpus may be the newer one.
     `curated`: commits as checkpoint.COMMITS, which stay a table, since there may be many. `card`
     writes the folder's README from the rows of each split and the scores of A4.
     Rows: kept rows of the commits, but for what is withdrawn -> the same rows in A4, those with
     split A5 in A5 too.
     """
     digest = fingerprint("snapshot", sorted(curated["part"].to_pylist()), withdrawn.number)
-    before = latest(ledger)
-    if before is not None and before.digest == digest:
-        return before
+    number = after.number if after else 0
+    if (there := latest(ledger)) is not None:
+        if there.digest == digest:
+            return there
+        if there.number != number:
+            return None
+    # Equal snapshots may lie in different orders, after a rename: no file is put over another's.
+    folder = f"splits/{fingerprint('splits', curated['part'].to_pylist(), withdrawn.number)}"
     files: dict[str, list[str]] = {}
     rows: dict[str, int] = {}
     scores: dict[str, Counter[int]] = {}
     gone: dict[str, list[str]] = {}
     for split in SPLITS:
         gathered = _gathered(ledger, curated, split, withdrawn, gone)
-        folder = f"splits/{digest}/{split}"
-        files[split], scores[split] = _write(ledger, gathered, folder)
+        files[split], scores[split] = _write(ledger, gathered, f"{folder}/{split}")
         rows[split] = scores[split].total()
-    manifest = f"splits/{digest}/manifest.parquet"
+    manifest = f"{folder}/manifest.parquet"
     ledger.store.put(manifest, _parquet(manifest_table(curated, gone)))
-    ledger.store.put(f"splits/{digest}/README.md", card(rows, _histogram(scores["A4"])))
-    number = before.number if before else 0
-    while True:
-        number += 1
-        made = Snapshot(
-            number=number,
-            digest=digest,
-            rows=rows,
-            files=files,
-            manifest=manifest,
-            shards=curated.num_rows,
-            fingerprints=fingerprints,
-            takedown=withdrawn.number,
-            taken_down_rows=sum(map(len, gone.values())),
-            run=run,
-            published_at=published_at,
-        )
-        if put(ledger, made):
-            return made
-        if (theirs := numbered(ledger, number)).digest == digest:
-            return theirs
+    ledger.store.put(f"{folder}/README.md", card(rows, _histogram(scores["A4"])))
+    made = Snapshot(
+        number=number + 1,
+        digest=digest,
+        rows=rows,
+        files=files,
+        manifest=manifest,
+        shards=curated.num_rows,
+        fingerprints=fingerprints,
+        takedown=withdrawn.number,
+        taken_down_rows=sum(map(len, gone.values())),
+        run=run,
+        published_at=published_at,
+    )
+    if put(ledger, made):
+        return made
+    theirs = numbered(ledger, made.number)
+    return theirs if theirs.digest == digest else None
 
 
 def _write(
