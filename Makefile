@@ -34,7 +34,7 @@ check: install  ## lint, types, import law, lock, and the fast tests
 test: install  ## the whole test suite, but for chaos and benchmarks
 	$(BIN)/pytest -m 'not chaos and not bench'
 
-chaos: install  ## kill processes at random moments, and look for lost or doubled rows
+chaos: install  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos
 
 bench: install  ## measure

@@ -164,6 +164,6 @@ def test_a_raylet_killed_under_its_driver(scene_in: MakeScene, clean: Tally) -> 
     scene = scene_in("local", runtime="ray")
     scene.runtime = "local"
     truth, _ = scene.unbroken()
-    for seed in range(3):
+    for seed in range(2):
         found = blow_at_raylet(scene, truth, seed)
-        clean.enter("raylet", scene.store_name, "at random, seeds 0 to 2", found)
+        clean.enter("raylet", scene.store_name, "at random, seeds 0 and 1", found)

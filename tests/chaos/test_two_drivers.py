@@ -33,8 +33,15 @@ def parts(root: StoreSettings) -> set[str]:
     return {info.key for info in Store(root).list("parts/")}
 
 
-@pytest.mark.parametrize("kind", ["local", "s3"])
-@pytest.mark.parametrize("other", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [
+        ("local", "local"),
+        ("s3", "local"),
+        pytest.param("local", "ray", marks=pytest.mark.ray),
+        pytest.param("s3", "ray", marks=[pytest.mark.ray, pytest.mark.chaos]),
+    ],
+)
 def test_two_drivers_at_once_commit_each_shard_once_and_publish_one_snapshot(
     scene_in: MakeScene, kind: str, other: str
 ) -> None:
