@@ -26,6 +26,7 @@ from backtrans.ledger import Commit, Ledger
 from backtrans.records import REASONS, Row
 from backtrans.redo import Redo, retried_reason
 from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
+from backtrans.repeats import Repeats, count_repeats
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
 from backtrans.snapshots import latest
@@ -293,6 +294,16 @@ class Pipeline:
         last = self._last_run()
         if last is not None and QUARANTINED in reasons:
             yield from given_up(self.ledger.quarantined(last["run"]), stage)
+
+    def repeated_ids(self) -> Repeats:
+        """Count the rows of the present corpus whose document id another row has too."""
+        shards, _ = self.shards(self.objects())
+        commits = self._commits("select", shards)
+        return count_repeats(self._document_ids(commit) for commit in commits)
+
+    def _document_ids(self, commit: Commit) -> list[str | None]:
+        rows = self.ledger.read_part(commit, ["row", "document_id"]).to_pylist()
+        return list({row["row"]: row["document_id"] for row in rows}.values())  # one a document
 
     def orphans(self, older_than_seconds: float) -> list[str]:
         """Return the parts that no commit points at and that are older than that."""
