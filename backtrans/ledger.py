@@ -200,7 +200,9 @@ class Ledger:
             unknown = set(columns or ()) - set(file.schema_arrow.names)
             if unknown:
                 raise StoreError(f"{commit.part}: has no columns {sorted(unknown)}")
-            part = file.read(columns=columns)
+            # One thread: a thread of Arrow's that lets go of a Python object while the interpreter
+            # ends, aborts the process, after all its work is done.
+            part = file.read(columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{commit.part}: not a readable part: {error}") from error
         if part.num_rows != commit.counts.rows_in:

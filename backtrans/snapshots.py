@@ -117,6 +117,7 @@ def _read(ledger: Ledger, key: str) -> Snapshot:
 
 def _table(ledger: Ledger, key: str) -> pa.Table:
     try:
-        return pq.read_table(io.BytesIO(ledger.store.get(key)))
+        # One thread, as in Ledger.read_part.
+        return pq.ParquetFile(io.BytesIO(ledger.store.get(key))).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{key}: not a readable table: {error}") from error
