@@ -103,6 +103,7 @@ class Resolved:
                 columns,
                 corpus.max_line_bytes,
                 corpus.max_decoded_bytes,
+                corpus.max_page_bytes,
                 corpus.max_provenance_chars,
             ),
             SegmentSettings(min_chars=select.min_chars, max_chars=select.max_chars),

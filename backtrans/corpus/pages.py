@@ -92,8 +92,8 @@ class Pages:
                 self._values -= header.values
                 if self._bytes < 0 or self._values < 0:
                     raise TooMuch(
-                        f"a page of {header.decoded_bytes:,} bytes and {header.values:,} values"
-                        " goes over what may be decoded at once"
+                        f"a page of {header.decoded_bytes:,} bytes, {header.values:,} values:"
+                        " with it, those for a batch of rows are over max_page_bytes"
                     )
                 chunk.next += header.header_bytes + header.stored_bytes
 

@@ -24,10 +24,7 @@ from backtrans.records import Reject
 BATCH_ROWS = 64
 # ... and smaller where its values, or rows by what the footer says, are large.
 BATCH_BYTES = 64 * 1024 * 1024
-# Pages that one batch may need, decoded. Source: writers close pages at about 1 MiB, some only
-# after 100 to 1,000 rows; documents of some MB make such pages as large as this, hardly larger.
-PAGES_BYTES = 256 * 1024 * 1024
-# Values of those pages: a list, whose values may take no bytes, is held as Python objects of some
+# Values of the pages that one batch may need: a list, whose values may take no bytes, is held as Python objects of some
 # 50 bytes each. Source: writers put 20,000 to 1,048,576 values in a page.
 PAGES_VALUES = 4 * 1024 * 1024
 BUFFER_BYTES = 1024 * 1024
@@ -39,7 +36,11 @@ _DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, TooMuch)
 
 
 def read_parquet(
-    file: BinaryIO, name: str, columns: Mapping[str, str], max_decoded_bytes: int
+    file: BinaryIO,
+    name: str,
+    columns: Mapping[str, str],
+    max_decoded_bytes: int,
+    max_page_bytes: int,
 ) -> Records:
     """Yield a record a row; `columns` maps our fields to the corpus's columns.
 
@@ -66,7 +67,7 @@ def read_parquet(
         broke = "it holds fewer rows than the footer says"
         batches = _decoded(parquet, group, wanted, watched.pages)
         while True:
-            watched.pages.allow(PAGES_BYTES, PAGES_VALUES)
+            watched.pages.allow(max_page_bytes, PAGES_VALUES)
             try:
                 batch_bytes, records = next(batches, (0, None))
             except _DAMAGE as error:

@@ -33,6 +33,9 @@ class ReaderSettings:
     max_line_bytes: int = 16 * 1024 * 1024
     # Source: over the largest objects of Dolma (tens of GB of text), and an end to a bomb.
     max_decoded_bytes: int = 64 * 1024 * 1024 * 1024
+    # Source: pyarrow closes a page after 1,024 values at the earliest: documents of 256 KiB on
+    # average make pages as large as this. It takes several times as much memory.
+    max_page_bytes: int = 256 * 1024 * 1024
     # Source: ten times what web corpora say of a document at most. With shards of 1,024 rows,
     # 128 Mi characters are held at once.
     max_provenance_chars: int = 128 * 1024
@@ -69,7 +72,8 @@ def documents(file: BinaryIO, name: str, settings: ReaderSettings) -> Records:
     """
     kind = format_of(file, name) if settings.format == "auto" else settings.format
     if kind == "parquet":
-        records = read_parquet(file, name, settings.columns, settings.max_decoded_bytes)
+        limits = (settings.max_decoded_bytes, settings.max_page_bytes)
+        records = read_parquet(file, name, settings.columns, *limits)
     else:
         limits = (settings.max_line_bytes, settings.max_decoded_bytes)
         records = read_dolma(file, name, settings.columns, *limits)
