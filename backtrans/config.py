@@ -44,8 +44,8 @@ class Corpus(Section):
     """Where an object's text, decompressed, goes over this, the rest is a reject. Source: over the
     largest objects of Dolma, and an end to a decompression bomb."""
     max_page_bytes: Annotated[int, Field(gt=0)] = 256 * 2**20
-    """A Parquet row group whose pages for a batch of rows take more, decoded, is unreadable. Source:
-    pyarrow puts 1,024 values at least into a page, so raise it for books."""
+    """A Parquet row group whose pages for a batch of rows take more, decoded, is unreadable.
+    Source: pyarrow puts 1,024 values at least into a page, so raise it for books."""
     max_provenance_chars: Annotated[int, Field(gt=0)] = 128 * 2**10
     """A document whose id, source, url, dates and metadata together are longer is a reject. Source:
     ten times what web corpora say of one; a shard's rows are held in memory together."""

@@ -24,8 +24,8 @@ from backtrans.records import Reject
 BATCH_ROWS = 64
 # ... and smaller where its values, or rows by what the footer says, are large.
 BATCH_BYTES = 64 * 1024 * 1024
-# Values of the pages that one batch may need: a list, whose values may take no bytes, is held as Python objects of some
-# 50 bytes each. Source: writers put 20,000 to 1,048,576 values in a page.
+# Values of the pages that one batch may need: a list, whose values may take no bytes, is held as
+# Python objects of some 50 bytes each. Source: writers put 20,000 to 1,048,576 values in a page.
 PAGES_VALUES = 4 * 1024 * 1024
 BUFFER_BYTES = 1024 * 1024
 # Source: ten row groups of the 1,048,576 rows that pyarrow writes by default.
