@@ -86,9 +86,20 @@ def run(
 
 
 @app.command()
-def status(config: ConfigPath) -> None:
+def status(
+    config: ConfigPath,
+    ids: Annotated[bool, typer.Option("--ids", help="Count repeated document ids too.")] = False,
+) -> None:
     """Show each stage's rows, the rejects by reason, and the splits."""
-    _show_status(out(), opened(config).status())
+    pipeline = opened(config)
+    _show_status(out(), pipeline.status())
+    if ids:
+        found = pipeline.repeated_ids()
+        out().print(
+            f"document ids: {found.distinct_ids:,} distinct; {found.repeating_rows:,} row(s) repeat"
+            f" one; {found.rows_without_id:,} row(s) have none",
+            markup=False,
+        )
 
 
 @app.command()

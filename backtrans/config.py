@@ -37,6 +37,18 @@ class Corpus(Section):
     """Our field -> your column (Parquet) or key (JSON), where the names differ."""
     shard_rows: Annotated[int, Field(gt=0)] = 1024
     """Input rows in a shard, the unit of work and of commit. Changing it computes all anew."""
+    max_line_bytes: Annotated[int, Field(gt=0)] = 16 * 2**20
+    """A longer line of JSON is a reject. Source: far over any web document; parsed, a line may take
+    thirty times its bytes of memory, in each reader."""
+    max_decoded_bytes: Annotated[int, Field(gt=0)] = 64 * 2**30
+    """Where an object's text, decompressed, goes over this, the rest is a reject. Source: over the
+    largest objects of Dolma, and an end to a decompression bomb."""
+    max_page_bytes: Annotated[int, Field(gt=0)] = 256 * 2**20
+    """A Parquet row group whose pages for a batch of rows take more, decoded, is unreadable.
+    Source: pyarrow puts 1,024 values at least into a page, so raise it for books."""
+    max_provenance_chars: Annotated[int, Field(gt=0)] = 128 * 2**10
+    """A document whose id, source, url, dates and metadata together are longer is a reject. Source:
+    ten times what web corpora say of one; a shard's rows are held in memory together."""
 
 
 class Select(Section):

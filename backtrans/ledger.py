@@ -227,7 +227,9 @@ class Ledger:
             unknown = set(columns or ()) - set(file.schema_arrow.names)
             if unknown:
                 raise StoreError(f"{key}: has no columns {sorted(unknown)}")
-            return file.read(columns=columns)
+            # One thread: a thread of Arrow's that lets go of a Python object while the interpreter
+            # ends, aborts the process, after all its work is done.
+            return file.read(columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{key}: not a readable part: {error}") from error
 

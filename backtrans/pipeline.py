@@ -28,6 +28,7 @@ from backtrans.publication import Publication, Published
 from backtrans.records import REASONS, Row
 from backtrans.redo import Redo, retried_reason
 from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
+from backtrans.repeats import Repeats, count_repeats
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
 from backtrans.snapshots import latest
@@ -297,6 +298,17 @@ class Pipeline:
         last = self.last_run()
         if last is not None and QUARANTINED in reasons:
             yield from given_up(self.ledger.quarantined(last["run"]), stage)
+
+    def repeated_ids(self) -> Repeats:
+        """Count the rows of the present corpus whose document id another row has too."""
+        standing = self.standing()
+        shards, _ = standing.shards()
+        commits = commits_in(standing.table("select", shards))
+        return count_repeats(self._document_ids(commit) for commit in commits)
+
+    def _document_ids(self, commit: Commit) -> list[str | None]:
+        rows = self.ledger.read_part(commit, ["row", "document_id"]).to_pylist()
+        return list({row["row"]: row["document_id"] for row in rows}.values())  # one a document
 
     # ------------------------------------------------------------------ parts of the above
 

@@ -39,6 +39,7 @@ REASONS: dict[str, str] = {
     "text_not_string": "the text field holds something that is not a string",
     "line_too_long": "a line over the reader's byte limit",
     "unreadable_row_group": "a row of a Parquet row group that cannot be decoded",
+    "provenance_too_long": "id, source, url, dates and metadata together over the reader's limit",
     "unreadable_value": "metadata that has no Python value, or no JSON text",
     # selecting
     "text_empty": "nothing but white space",

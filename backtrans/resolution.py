@@ -115,7 +115,14 @@ class Resolved:
         return SelectWork(
             self.store,
             self.store,
-            ReaderSettings(corpus.format, columns),
+            ReaderSettings(
+                corpus.format,
+                columns,
+                corpus.max_line_bytes,
+                corpus.max_decoded_bytes,
+                corpus.max_page_bytes,
+                corpus.max_provenance_chars,
+            ),
             SegmentSettings(min_chars=select.min_chars, max_chars=select.max_chars),
             corpus.shard_rows,
             self.fingerprints["select"],

@@ -97,5 +97,5 @@ def published(pipeline: Pipeline, split: str = "A4") -> list[dict[str, Any]]:
     assert status.snapshot is not None
     for key in status.snapshot.files[split]:
         data = pipeline.ledger.store.get(key)
-        rows += pq.read_table(io.BytesIO(data)).to_pylist()
+        rows += pq.ParquetFile(io.BytesIO(data)).read(use_threads=False).to_pylist()
     return [{k: v for k, v in row.items() if k != "run"} for row in rows]

@@ -13,7 +13,8 @@ import pytest
 
 from backtrans import cli
 from backtrans.pipeline import Pipeline
-from tests.jobs import config, configuration, published, write_corpus
+from tests.faults import faulty_models, write_marked
+from tests.jobs import config, configuration, document, published, write_corpus, write_jsonl
 
 DEADLINE_SECONDS = 60
 
@@ -196,3 +197,98 @@ def test_nothing_of_the_environment_is_written_under_the_root(
     ]
     assert files
     assert not [file for file in files if canary.encode() in file.read_bytes()]
+
+
+# ------------------------------------------------------------------ rejects, and doing them again
+
+
+def test_rejects_are_listed_with_where_they_stand_and_counted_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path)
+    (tmp_path / "corpus/broken.parquet").write_bytes(b"no parquet")
+    path = configuration(tmp_path, placement__min_complete=0.5)
+    called("run", path, capsys=capsys)
+    code, out, _ = called("rejects", path, capsys=capsys)
+    assert code == 0
+    assert f"select  too_short  {tmp_path}/corpus/part-0.jsonl.gz row 9  doc-9" in out
+    assert "quarantined" in out
+    assert "broken.parquet" in out
+    assert re.search(r"^ +4  too_short$", out, re.MULTILINE)
+    assert "word1" not in out
+    _, out, _ = called("rejects", path, "--limit", 1, "--reason", "too_short", capsys=capsys)
+    assert len(out.splitlines()) == 3
+    assert out.splitlines()[1].split() == ["4", "too_short"]
+    _, out, _ = called("rejects", path, "--stage", "score", capsys=capsys)
+    assert "too_short" not in out
+
+
+def test_rejects_as_lines_of_json_are_nothing_but_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path)
+    path = configuration(tmp_path)
+    called("run", path, capsys=capsys)
+    _, out, err = called("rejects", path, "--format", "jsonl", capsys=capsys)
+    rows = [json.loads(line) for line in out.splitlines()]
+    listed = {row["reason"] for row in rows}
+    assert sum(row["reason"] == "too_short" for row in rows) == 4
+    assert all(set(row) == set(rows[0]) for row in rows)
+    assert {"stage", "reason", "object", "row", "document_id", "detail"} == set(rows[0])
+    assert all(reason in err for reason in listed)
+
+
+def test_what_commands_a_terminal_is_spelt_out_among_the_rejects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nasty = {**document(1, words=3), "id": "\x1b[2J\x07a\u202eb\nselect  kept"}
+    write_jsonl(tmp_path / "corpus/a.jsonl.gz", [nasty])
+    path = configuration(tmp_path)
+    called("run", path, capsys=capsys)
+    for form in ("table", "jsonl"):
+        _, out, _ = called("rejects", path, "--format", form, capsys=capsys)
+        assert not set("\x1b\x07\u202e") & set(out)
+        assert len([line for line in out.splitlines() if "too_short" in line]) <= 2
+    _, out, _ = called("rejects", path, capsys=capsys)
+    assert r"\x1b[2J\x07a\u202eb\nselect  kept" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (("rejects", "--reason", "to_short"), "'too_short'"),
+        (("rejects", "--stage", "scores"), "'score'"),
+        (("run", "--retry-rejects", "refuse"), "'refused'"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_an_error_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], near: str
+) -> None:
+    write_corpus(tmp_path)
+    command, *options = arguments
+    code, _, err = called(command, configuration(tmp_path), *options, capsys=capsys)
+    assert code == 2
+    assert f"did you mean {near}" in err
+
+
+def test_a_retry_says_how_many_rows_were_done_again_and_how_many_came_through(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_marked(tmp_path)
+    path = configuration(tmp_path, recipe__models=faulty_models(tmp_path))
+    called("run", path, capsys=capsys)
+    (tmp_path / "mended").touch()
+    options = ("--retry-rejects", "refused", "--retry-rejects", "instruction_empty")
+    code, out, _ = called("run", path, *options, capsys=capsys)
+    assert code == 0
+    assert "retried 3 row(s): 3 came through" in out
+
+
+def test_status_counts_repeated_document_ids_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jsonl(tmp_path / "corpus/a.jsonl.gz", [document(1), document(2), document(1, words=140)])
+    path = configuration(tmp_path)
+    called("run", path, capsys=capsys)
+    _, out, _ = called("status", path, "--ids", capsys=capsys)
+    assert "document ids: 2 distinct; 1 row(s) repeat one; 0 row(s) have none" in out

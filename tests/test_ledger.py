@@ -599,3 +599,73 @@ def test_a_tuple_and_a_list_are_the_same_text() -> None:
 def test_what_has_no_canonical_text_has_no_fingerprint(value: object) -> None:
     with pytest.raises((TypeError, ValueError)):
         fingerprint(value)
+
+
+# ---------------------------------------------------------------- replacing
+
+
+def test_a_replaced_commit_points_at_the_new_part_and_the_old_one_is_an_orphan(
+    ledger: Ledger,
+) -> None:
+    before, after = part_of(kept=1, too_short=3), part_of(kept=4, too_short=0)
+    old = record(before)
+    ledger.commit(old, before)
+    new = ledger.replace(old, rows_in=4, part=after, usage=Usage(requests=3), run="r2")
+    assert ledger.commit_of("select", "k1") == new
+    assert ledger.read_part(new).equals(after)
+    assert (new.counts.kept, new.counts.rejects, new.run) == (4, {}, "r2")
+    assert new.usage.requests == old.usage.requests + 3
+    assert ledger.replaced("select") == {"k1"}
+    assert ledger.orphans(DAY_SECONDS, much_later(ledger)) == [old.part]
+    assert ledger.read_part(old).equals(before)  # until it is swept, for who has begun to read it
+
+
+def test_a_replacement_whose_rows_do_not_add_up_leaves_everything_as_it_was(
+    ledger: Ledger,
+) -> None:
+    before = part_of()
+    old = record(before)
+    ledger.commit(old, before)
+    there = keys(ledger)
+    with pytest.raises(AccountingError, match="select/k1"):
+        ledger.replace(old, rows_in=9, part=part_of(), usage=Usage(), run="r2")
+    assert keys(ledger) == there
+
+
+def test_a_replacement_that_dies_at_any_operation_leaves_the_old_part_or_the_new_one(
+    ledger: Ledger,
+) -> None:
+    before, after = part_of(kept=1, too_short=3), part_of(kept=4, too_short=0)
+    for done in (False, True):
+        for nth in (1, 2, 3):
+            old = record(before, key=f"k{nth}{done}")
+            ledger.commit(old, before)
+            dying = Ledger(CrashingStore(ledger.store.settings, nth, done=done))
+            with pytest.raises(Crash):
+                dying.replace(old, rows_in=4, part=after, usage=Usage(), run="r2")
+            found = ledger.commit_of("select", old.key)
+            assert found is not None
+            new = done and nth == 3
+            assert ledger.read_part(found).equals(after if new else before)
+            # Whoever finds the new part finds the mark too, which is put first.
+            assert old.key in ledger.replaced("select") or not new
+
+
+def test_a_retracted_commit_is_none_and_may_be_made_again(ledger: Ledger) -> None:
+    part = part_of()
+    ledger.commit(record(part), part)
+    ledger.retract("select", "k1")
+    ledger.retract("select", "k1")
+    assert ledger.commit_of("select", "k1") is None
+    assert ledger.commit(record(part, "second"), part)
+
+
+def test_epochs_count_up_also_when_many_begin_at_once(ledger: Ledger) -> None:
+    assert ledger.epoch() == 0
+    ledger.begin_epoch()
+    assert ledger.epoch() == 1
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: ledger.begin_epoch(), range(8)))
+    assert ledger.epoch() == 9
+    ledger.begin_epoch()
+    assert ledger.epoch() == 10

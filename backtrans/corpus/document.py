@@ -6,7 +6,7 @@ Does not know: file formats, where a file lies.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from backtrans.records import Reject
 
@@ -42,5 +42,26 @@ class Unread(Provenance):
 
 Record = tuple[int, Document | Unread]
 """A row's zero-based number in its object, and what the row gave."""
+
+LONGEST_KEPT_CHARS = 1_000
+"""An id up to this length is kept where a row's provenance is dropped. Source: far over any URL
+that serves as one, and little in a shard."""
+
+
+def bounded(record: Document | Unread, max_provenance_chars: int) -> Document | Unread:
+    """Refuse a document that says too much of itself, since a shard's rows are held together.
+
+    Of a refused one no more is kept than its id.
+    """
+    values = [getattr(record, field.name) for field in fields(Provenance)]
+    chars = sum(len(value) for value in values if value is not None)
+    if chars <= max_provenance_chars:
+        return record
+    known = record.id if len(record.id or "") <= LONGEST_KEPT_CHARS else None
+    if isinstance(record, Unread):
+        return Unread(reject=record.reject, id=known)
+    detail = f"{chars:,} characters, max_provenance_chars is {max_provenance_chars:,}"
+    return Unread(reject=Reject("provenance_too_long", detail), id=known)
+
 
 Records = Iterator[Record]

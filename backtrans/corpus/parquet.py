@@ -16,65 +16,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtrans.corpus.document import FIELDS, Document, Records, Unread
+from backtrans.corpus.pages import Chunk, Pages, TooMuch, WatchedFile
 from backtrans.errors import InputError
 from backtrans.records import Reject
 
-# Rows decoded at once: small, since a dictionary can make any number of rows out of few bytes.
+# Rows decoded at once: small, since a dictionary can make any number of rows out of few bytes ...
 BATCH_ROWS = 64
+# ... and smaller where its values, or rows by what the footer says, are large.
+BATCH_BYTES = 64 * 1024 * 1024
+# Values of the pages that one batch may need: a list, whose values may take no bytes, is held as
+# Python objects of some 50 bytes each. Source: writers put 20,000 to 1,048,576 values in a page.
+PAGES_VALUES = 4 * 1024 * 1024
 BUFFER_BYTES = 1024 * 1024
 # Source: ten row groups of the 1,048,576 rows that pyarrow writes by default.
 MAX_LOST_ROWS = 10 * 1024 * 1024
 MAX_DETAIL_CHARS = 200
 
-_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-
-
-class WatchedFile:
-    """A file that remembers its own failure, so that it is not taken for damage to the data.
-
-    Arrow raises OSError for both.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.failure: BaseException | None = None
-        self.closed = False
-
-    def read(self, size: int = -1) -> bytes:
-        """Read, or remember why not."""
-        try:
-            return self._file.read(size)
-        except BaseException as error:
-            self.failure = error
-            raise
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Seek, or remember why not."""
-        try:
-            return self._file.seek(offset, whence)
-        except BaseException as error:
-            self.failure = error
-            raise
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._file.tell()
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def close(self) -> None:
-        """Leave the file open: it is the caller's."""
-        self.closed = True
+_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, TooMuch)
 
 
 def read_parquet(
-    file: BinaryIO, name: str, columns: Mapping[str, str], max_decoded_bytes: int
+    file: BinaryIO,
+    name: str,
+    columns: Mapping[str, str],
+    max_decoded_bytes: int,
+    max_page_bytes: int,
 ) -> Records:
     """Yield a record a row; `columns` maps our fields to the corpus's columns.
 
@@ -99,8 +65,9 @@ def read_parquet(
     for group, claimed_rows in enumerate(group_rows):
         end = row + max(0, claimed_rows)
         broke = "it holds fewer rows than the footer says"
-        batches = _decoded(parquet, group, wanted)
+        batches = _decoded(parquet, group, wanted, watched.pages)
         while True:
+            watched.pages.allow(max_page_bytes, PAGES_VALUES)
             try:
                 batch_bytes, records = next(batches, (0, None))
             except _DAMAGE as error:
@@ -174,11 +141,17 @@ def _is_scalar(kind: pa.DataType) -> bool:
 
 
 def _decoded(
-    parquet: pq.ParquetFile, group: int, wanted: Mapping[str, str]
+    parquet: pq.ParquetFile, group: int, wanted: Mapping[str, str], pages: Pages
 ) -> Iterator[tuple[int, list[Document | Unread]]]:
     """Yield a row group's records, a batch at a time, with the bytes that the batch took."""
+    about = parquet.metadata.row_group(group)
+    columns = [about.column(i) for i in range(about.num_columns)]
+    columns = [c for c in columns if c.path_in_schema.split(".")[0] in wanted.values()]
+    said_bytes = sum(max(0, c.total_uncompressed_size) for c in columns)
+    dictionaries_bytes = pages.watch([_chunk(column) for column in columns])
+    row_bytes = max(1, dictionaries_bytes, said_bytes // max(1, about.num_rows))
     batches = parquet.iter_batches(
-        batch_size=BATCH_ROWS,
+        batch_size=max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes)),
         row_groups=[group],
         columns=sorted(set(wanted.values())),
         use_threads=False,
@@ -196,6 +169,14 @@ def _decoded(
             decoded_bytes,
             [_record(wanted, row) for row in zip(*cells, strict=True)],
         )
+
+
+def _chunk(column: pq.ColumnChunkMetaData) -> Chunk:
+    """Return where a column's pages lie, as the decoder takes it from the footer."""
+    start, first = column.data_page_offset, column.dictionary_page_offset
+    if column.has_dictionary_page and first is not None and 0 < first < start:
+        start = first
+    return Chunk(start, start + column.total_compressed_size)
 
 
 def _values(array: pa.Array, field: str) -> list[Any]:

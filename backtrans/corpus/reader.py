@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
 from backtrans.corpus.compression import BOM, compression_of
-from backtrans.corpus.document import FIELDS, Records
+from backtrans.corpus.document import FIELDS, Records, bounded
 from backtrans.corpus.dolma import read_dolma
 from backtrans.corpus.parquet import read_parquet
 from backtrans.errors import ConfigError, InputError
@@ -28,10 +28,17 @@ class ReaderSettings:
 
     format: Literal["auto", "dolma", "parquet"] = "auto"
     columns: Mapping[str, str] = field(default_factory=dict)  # our field -> their column or key
-    # Source: 64 MiB is far over any web document, and little enough for each of several workers.
-    max_line_bytes: int = 64 * 1024 * 1024
+    # Source: far over any web document. A line of JSON that is nothing but empty lists takes some
+    # thirty times its bytes when it is parsed: half a GiB, for each of several workers.
+    max_line_bytes: int = 16 * 1024 * 1024
     # Source: over the largest objects of Dolma (tens of GB of text), and an end to a bomb.
     max_decoded_bytes: int = 64 * 1024 * 1024 * 1024
+    # Source: pyarrow closes a page after 1,024 values at the earliest: documents of 256 KiB on
+    # average make pages as large as this. It takes several times as much memory.
+    max_page_bytes: int = 256 * 1024 * 1024
+    # Source: ten times what web corpora say of a document at most. With shards of 1,024 rows,
+    # 128 Mi characters are held at once.
+    max_provenance_chars: int = 128 * 1024
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.columns) - set(FIELDS)):
@@ -65,6 +72,9 @@ def documents(file: BinaryIO, name: str, settings: ReaderSettings) -> Records:
     """
     kind = format_of(file, name) if settings.format == "auto" else settings.format
     if kind == "parquet":
-        return read_parquet(file, name, settings.columns, settings.max_decoded_bytes)
-    limits = (settings.max_line_bytes, settings.max_decoded_bytes)
-    return read_dolma(file, name, settings.columns, *limits)
+        limits = (settings.max_decoded_bytes, settings.max_page_bytes)
+        records = read_parquet(file, name, settings.columns, *limits)
+    else:
+        limits = (settings.max_line_bytes, settings.max_decoded_bytes)
+        records = read_dolma(file, name, settings.columns, *limits)
+    return ((row, bounded(record, settings.max_provenance_chars)) for row, record in records)
