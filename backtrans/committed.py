@@ -47,7 +47,8 @@ class Committed:
         self._ledger = ledger
         self._fingerprints = dict(fingerprints)
         self._epoch = ledger.epoch()
-        self._checkpoint = newest(ledger, self._epoch)
+        # While commits are taken back somewhere, no checkpoint is believed, and none is written.
+        self._checkpoint = None if self._epoch is None else newest(ledger, self._epoch)
         self._shards: dict[str, set[str]] = {}  # known to be committed
         self._recalled: dict[str, pa.Table] = {}  # their records: from the checkpoint,
         self._recent: dict[str, list[pa.Table]] = {}  # read since,
@@ -178,8 +179,8 @@ class Committed:
         stamped = {(row["url"], row["stamp"]) for row in rows if row["stamp"]}
         if not self._more and stamped <= self._stamped.keys():
             return
-        if self._ledger.epoch() != self._epoch:
-            return  # nobody would believe it
+        if self._epoch is None or self._ledger.epoch() != self._epoch:
+            return  # nobody may believe it
         tables = {stage: self.table(stage, shards) for stage in self._fingerprints}
         table = pa.Table.from_pylist(rows, schema=OBJECTS)
         write(self._ledger, name, self._epoch, self._fingerprints, tables, table)

@@ -10,6 +10,7 @@ Does not know: which snapshots a reader is on. Keep those that are younger than 
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,18 +68,15 @@ def expiry(
 
 def expire(ledger: Ledger, what: Expiry) -> None:
     """Take it away, what names others first."""
-    if what.commits:
-        ledger.begin_epoch()
-    for snapshot in what.snapshots:
-        forget(ledger, snapshot)
-    for key in what.indexes:
-        ledger.forget_index(key)
-    for stage, key in what.commits:
-        ledger.retract(stage, key)
-    for key in (*what.parts, *what.files):
-        ledger.store.delete(key)
-    if what.commits:
-        ledger.begin_epoch()  # for whoever looked while it went on
+    with ledger.changing() if what.commits else nullcontext():
+        for snapshot in what.snapshots:
+            forget(ledger, snapshot)
+        for key in what.indexes:
+            ledger.forget_index(key)
+        for stage, key in what.commits:
+            ledger.retract(stage, key)
+        for key in (*what.parts, *what.files):
+            ledger.store.delete(key)
 
 
 def commits_of(ledger: Ledger, snapshot: Snapshot) -> Held:

@@ -10,6 +10,7 @@ The layout under the root:
     runs/<run>.json                           recipe, placement, figures of a run
     replaced/<stage>/<key>.json               a commit that was replaced, at least once
     epochs/<n>.json                           put_new: what was known of commits may not hold
+    changing/<name>.json                      there while commits are taken back or replaced
 
 Promises (DESIGN laws 1 to 3, 5): a part is committed only when its rows are accounted for; readers
 go by commits, never by listings of parts; a late attempt leaves an orphan that nothing reads and
@@ -24,6 +25,7 @@ Does not know: Ray, engines, what a stage does, the configuration.
 import io
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -66,6 +68,9 @@ __all__ = [
 ]
 
 Record = TypeVar("Record")
+
+CHANGING = "changing/"
+"""Where there is a mark for everyone who takes commits back or replaces them."""
 
 _READERS = 16
 """How many records are read at once: each is a short round trip to the store, and no work."""
@@ -193,18 +198,32 @@ class Ledger:
         """Take a commit back, in an epoch begun before: its part becomes an orphan."""
         self.store.delete(_commit_key(stage, key))
 
-    def begin_epoch(self) -> None:
-        """Say that what was known of commits may no longer hold: before they are taken back.
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Take commits back, or replace them, in this block: what was known of them ends here.
 
-        Who keeps what it knows of commits keeps the epoch beside it, looked up before they were.
+        Who keeps what it knows of commits keeps the epoch beside it, looked up before they were,
+        and trusts nothing that was found while there was none. Killed in the block, that stays so
+        until `sweep` removes the mark.
         """
-        number = self.epoch() + 1
+        mark = f"{CHANGING}{uuid4().hex}.json"
+        self.store.put_new(mark, b"{}")
+        number = max(self._epochs(), default=0) + 1
         while not self.store.put_new(f"epochs/{number}.json", b"{}"):
             number += 1
+        try:
+            yield
+        finally:
+            self.store.delete(mark)
 
-    def epoch(self) -> int:
-        """Return the number of the last epoch; 0 before the first."""
-        return max((int(name) for name in self._names("epochs/")), default=0)
+    def epoch(self) -> int | None:
+        """Return the number of the last epoch, 0 before the first; None while commits change."""
+        # The epochs first: a change that begins after the second look has an epoch of its own.
+        number = max(self._epochs(), default=0)
+        return None if any(True for _ in self.store.list(CHANGING)) else number
+
+    def _epochs(self) -> Iterator[int]:
+        return map(int, self._names("epochs/"))
 
     @staticmethod
     def part_key(stage: str, key: str, attempt: str) -> str:
@@ -318,7 +337,8 @@ class Ledger:
 
         parts = [info.key for info in self.store.list("parts/") if is_old(info)]
         leftovers = [info.key for info in self.store.leftovers() if is_old(info)]
-        return sorted({*parts, *leftovers} - self._named_by_commits(parts))
+        marks = [info.key for info in self.store.list(CHANGING) if is_old(info)]
+        return sorted({*parts, *leftovers, *marks} - self._named_by_commits(parts))
 
     def sweep(self, keys: list[str]) -> None:
         """Delete orphans; a part that has been committed since it was listed stays.
@@ -326,7 +346,7 @@ class Ledger:
         Raises: StoreError for a key that is neither a part nor a leftover; then none is deleted.
         """
         for key in keys:
-            if not (key.startswith("parts/") or is_temporary(key)):
+            if not (key.startswith(("parts/", CHANGING)) or is_temporary(key)):
                 raise StoreError(f"{key}: neither a part nor a leftover, so no orphan")
         named = self._named_by_commits(keys)
         for key in keys:
@@ -335,7 +355,7 @@ class Ledger:
 
     def _named_by_commits(self, parts: list[str]) -> set[str]:
         """Return the parts that commits point at, in the stages that these parts belong to."""
-        stages = {part.split("/")[1] for part in parts if not is_temporary(part)}
+        stages = {part.split("/")[1] for part in parts if part.startswith("parts/")}
         return {commit.part for stage in stages for commit in self.commits(stage)}
 
     def _names(self, folder: str) -> Iterator[str]:

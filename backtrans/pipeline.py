@@ -144,7 +144,7 @@ class Pipeline:
         made: Counter[str] = Counter()
         with (
             open_runtime(self.config.placement.runtime) as runtime,
-            self.redo.epochs(needed=bool(due)),
+            self.redo.changing(needed=bool(due)),
         ):
             while True:
                 walk = _Walk(runtime, observer, standing, due)

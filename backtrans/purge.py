@@ -76,24 +76,25 @@ def purge(ledger: Ledger, stages: list[str], found: Found, run: str) -> Purged:
     """
     done = Purged()
     replaced: dict[str, str] = {}  # part -> the part in its place
-    ledger.begin_epoch()
-    for stage in stages:
-        for commit in list(ledger.commits(stage)):
-            if commit.shard not in found.shards:
-                continue
-            part = ledger.read_part(commit)
-            clean = _emptied(part, found.ids) if stage == "select" else _without(part, found.ids)
-            reads = tuple(replaced.get(key, key) for key in commit.reads)
-            if clean is None and reads == commit.reads:
-                continue
-            clean = part if clean is None else clean
-            new = ledger.replace(
-                commit, rows_in=clean.num_rows, part=clean, usage=Usage(), run=run, reads=reads
-            )
-            replaced[commit.part] = new.part
-            ledger.store.delete(commit.part)
-            done.parts += 1
-    ledger.begin_epoch()
+    with ledger.changing():
+        for stage in stages:
+            for commit in list(ledger.commits(stage)):
+                if commit.shard not in found.shards:
+                    continue
+                part = ledger.read_part(commit)
+                clean = (
+                    _emptied(part, found.ids) if stage == "select" else _without(part, found.ids)
+                )
+                reads = tuple(replaced.get(key, key) for key in commit.reads)
+                if clean is None and reads == commit.reads:
+                    continue
+                clean = part if clean is None else clean
+                new = ledger.replace(
+                    commit, rows_in=clean.num_rows, part=clean, usage=Usage(), run=run, reads=reads
+                )
+                replaced[commit.part] = new.part
+                ledger.store.delete(commit.part)
+                done.parts += 1
     done.rows = found.rows
     for key in list(_orphans(ledger, found.ids, stages)):
         ledger.store.delete(key)

@@ -1,13 +1,12 @@
 """What a run does again: rows refused for a reason that is to be retried, and what became stale.
 
-Commits are taken back and replaced between two epochs: the first for whoever keeps what it knew of
-commits before, the second for who looked while it went on.
+Commits are taken back and replaced where the ledger says so to whoever keeps what it knows of them.
 
 Does not know: how work is mapped, nor how a row is done again (`retry`, the stages).
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from backtrans.errors import ConfigError
 from backtrans.ledger import Commit, Ledger
@@ -77,19 +76,12 @@ class Redo:
     def retract_stale(self, standing: Standing, shards: list[Address]) -> bool:
         """Take back what is stale, the last stage first; say whether there was any."""
         stale = self.stale(shards)
-        with self.epochs(needed=bool(stale)):
+        with self.changing(needed=bool(stale)):
             for stage, address in reversed(stale):
                 self._ledger.retract(stage, self._resolved.key(stage, address.shard))
         standing.doubt({address.shard for _, address in stale})
         return bool(stale)
 
-    @contextmanager
-    def epochs(self, *, needed: bool) -> Iterator[None]:
-        """Begin an epoch before commits are taken back in this block, and one after it."""
-        if needed:
-            self._ledger.begin_epoch()
-        try:
-            yield
-        finally:
-            if needed:
-                self._ledger.begin_epoch()
+    def changing(self, *, needed: bool) -> AbstractContextManager[None]:
+        """Have the ledger know that commits are taken back in this block, if any are."""
+        return self._ledger.changing() if needed else nullcontext()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backtrans import checkpoint, committed
+from backtrans import checkpoint, committed, custody
 from backtrans.checkpoint import commits_in, commits_table
 from backtrans.errors import StoreError
 from backtrans.ledger import Commit, Ledger
@@ -106,7 +106,8 @@ def test_without_checkpoints_the_same_is_known(
 
 
 def test_a_checkpoint_of_an_earlier_epoch_is_not_believed(ran: Pipeline, tmp_path: Path) -> None:
-    ran.ledger.begin_epoch()
+    with ran.ledger.changing():
+        pass
     gone = next((tmp_path / "out/commits/curate").iterdir())
     gone.unlink()
     curate = ran.plan().stages[-1]
@@ -119,8 +120,26 @@ def test_epochs_are_counted_one_by_one_whoever_begins_them(store: Store) -> None
     ledger = Ledger(store)
     assert ledger.epoch() == 0
     for number in (1, 2, 3):
-        ledger.begin_epoch()
+        with ledger.changing():
+            assert ledger.epoch() is None
         assert ledger.epoch() == number
+
+
+def test_while_commits_change_no_checkpoint_is_believed_or_written(
+    ran: Pipeline, tmp_path: Path
+) -> None:
+    before = {path.name for path in (tmp_path / "out/checkpoints").iterdir()}
+    changing = ran.ledger.changing()
+    changing.__enter__()  # and it is killed there
+    next((tmp_path / "out/commits/curate").iterdir()).unlink()
+    assert ran.plan().stages[-1].pending == {"not done yet": 1}
+    Pipeline(ran.config).run(Silent())
+    assert {path.name for path in (tmp_path / "out/checkpoints").iterdir()} == before
+    (mark,) = custody.orphans(ran, -60)
+    assert mark.startswith("changing/")
+    custody.sweep(ran, [mark])
+    Pipeline(ran.config).run(Silent())
+    assert {path.name for path in (tmp_path / "out/checkpoints").iterdir()} > before
 
 
 def test_a_change_that_keeps_size_and_time_of_a_file_is_seen(ran: Pipeline, tmp_path: Path) -> None:

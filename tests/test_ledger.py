@@ -660,12 +660,16 @@ def test_a_retracted_commit_is_none_and_may_be_made_again(ledger: Ledger) -> Non
     assert ledger.commit(record(part, "second"), part)
 
 
-def test_epochs_count_up_also_when_many_begin_at_once(ledger: Ledger) -> None:
+def test_epochs_count_up_also_when_many_change_at_once(ledger: Ledger) -> None:
+    def change(_: int) -> None:
+        with ledger.changing():
+            assert ledger.epoch() is None
+
     assert ledger.epoch() == 0
-    ledger.begin_epoch()
+    change(0)
     assert ledger.epoch() == 1
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: ledger.begin_epoch(), range(8)))
+        list(pool.map(change, range(8)))
     assert ledger.epoch() == 9
-    ledger.begin_epoch()
+    change(0)
     assert ledger.epoch() == 10

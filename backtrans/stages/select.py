@@ -160,15 +160,15 @@ class SelectWorker:
         rows = merged(before, fresh, (*work.retry.reasons, BROKE_OFF))
         if outcomes(rows) == outcomes(before):
             return old, False
-        ledger.begin_epoch()
-        if rows[-1]["row"] != before[-1]["row"] or ends_broken(before) != ends_broken(rows):
-            # The object's index knows nothing of the rows that follow, nor of shards after this.
-            work.retry.retract_below(ledger, STAGE, old.shard)
-            ledger.forget_index(index)
-        part = table(rows, SEGMENT)
-        commit = work.retry.replace(
-            ledger, old, rows_in=len(rows), part=part, usage=usage, run=work.run
-        )
+        with ledger.changing():
+            if rows[-1]["row"] != before[-1]["row"] or ends_broken(before) != ends_broken(rows):
+                # The object's index knows nothing of the rows that follow, nor of later shards.
+                work.retry.retract_below(ledger, STAGE, old.shard)
+                ledger.forget_index(index)
+            part = table(rows, SEGMENT)
+            commit = work.retry.replace(
+                ledger, old, rows_in=len(rows), part=part, usage=usage, run=work.run
+            )
         return commit, True
 
 
