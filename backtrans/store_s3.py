@@ -33,6 +33,11 @@ PutObject asks for a retry and gives no number; eight waits reach 6 s."""
 _READ_BLOCK_BYTES = 8 * 2**20
 """How much an input read ahead fetches: few requests, and little memory for many open inputs."""
 
+_KEPT: dict[int, S3FileSystem] = {}
+"""Connections, never let go. One that a forked child lets go is closed there, and with it the
+parent's: they share its sockets and the list of those waited on, and the parent would hear no answer
+until the connection's end (15 s)."""
+
 FAILURES = (OSError, BotoCoreError, ClientError, BrokenBody, ValueError)
 """What s3fs raises for a failed call; ValueError is botocore's for a malformed endpoint."""
 
@@ -59,6 +64,7 @@ def filesystem(settings: StoreSettings) -> S3FileSystem:
     )
     # s3fs repeats what botocore has given up, and reads a broken body again.
     connection.retries = 2
+    _KEPT[id(connection)] = connection
     return connection
 
 

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -180,7 +181,9 @@ def test_a_forked_child_opens_a_connection_of_its_own(store: Store) -> None:
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
+    began = time.monotonic()
     assert store.get("child") == b"12"
+    assert time.monotonic() - began < 10, "the child has closed the parent's connection"
 
 
 def test_a_pickled_store_holds_no_secret_and_works(
