@@ -33,6 +33,9 @@ PutObject asks for a retry and gives no number; eight waits reach 6 s."""
 _READ_BLOCK_BYTES = 8 * 2**20
 """How much an input read ahead fetches: few requests, and little memory for many open inputs."""
 
+PAGE_KEYS = 1000
+"""How many keys one answer to a listing holds. Source: the most that S3 gives at once."""
+
 _KEPT: dict[int, S3FileSystem] = {}
 """Connections, never let go. One that a forked child lets go is closed there, and with it the
 parent's: they share its sockets and the list of those waited on, and the parent would hear no answer
@@ -115,7 +118,11 @@ class Bucket:
         while True:
             with _failures(self.url(prefix)):
                 page = filesystem(self.settings).call_s3(
-                    "list_objects_v2", Bucket=self.bucket, Prefix=start, **more
+                    "list_objects_v2",
+                    Bucket=self.bucket,
+                    Prefix=start,
+                    MaxKeys=PAGE_KEYS,
+                    **more,
                 )
             for found in page.get("Contents", ()):
                 key = found["Key"][len(self.prefix) :]
