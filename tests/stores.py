@@ -22,6 +22,7 @@ from tests import rgw
 
 START_SECONDS = 60.0
 NO_RGW = "no Ceph RGW is unpacked (`make rgw`): moto alone stands for S3"
+MOTO_SECRET = "moto-lets-everyone-in-with-this-too"
 S3_SERVERS = ["moto", "rgw"]
 
 USED = pytest.StashKey[Counter[str]]()
@@ -87,7 +88,7 @@ def moto_settings(
     request: pytest.FixtureRequest, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> StoreSettings:
     """Settings of a root in a fresh bucket of moto, with made-up credentials."""
-    _let_in(monkeypatch, "tester", "made-up")
+    _let_in(monkeypatch, "tester", MOTO_SECRET)
     return _fresh_bucket(request, "moto", moto_endpoint)
 
 
