@@ -12,13 +12,16 @@ export RAY_USAGE_STATS_ENABLED := 0
 export VLLM_NO_USAGE_STATS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help install demo check test chaos bench format base tree lock clean
+.PHONY: help install rgw demo check test chaos bench format base tree lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 install:  ## make .venv from the lock; nothing to do when it is up to date
 	@scripts/install.sh
+
+rgw:  ## unpack Ceph's S3 gateway for the tests, where this system's packages hold it
+	@scripts/fetch_rgw.sh
 
 demo: install  ## the whole method, on a micro-world with known truth
 	$(BIN)/backtrans demo
@@ -31,10 +34,10 @@ check: install  ## lint, types, import law, lock, and the fast tests
 	$(BIN)/python scripts/lock.py check
 	$(BIN)/pytest -m 'not slow and not chaos and not bench and not gpu'
 
-test: install  ## the whole test suite, but for chaos and benchmarks
+test: install rgw  ## the whole test suite, but for chaos and benchmarks
 	$(BIN)/pytest -m 'not chaos and not bench'
 
-chaos: install  ## kill processes at every step and at random, and look for lost or doubled rows
+chaos: install rgw  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos
 
 bench: install  ## measure

@@ -25,6 +25,10 @@ class KeyMissing(StoreError):
     """The store holds no object under that key."""
 
 
+class CredentialsRefused(StoreError):
+    """The store does not take the credentials, or no longer: the run stops."""
+
+
 class AccountingError(BacktransError):
     """Rows in are not rows kept plus rows rejected: the part is not committed."""
 

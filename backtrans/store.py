@@ -182,8 +182,8 @@ def _connection(url: str, settings: StoreSettings) -> tuple[AbstractFileSystem, 
 @contextmanager
 def _input_failures(url: str) -> Iterator[None]:
     failures: tuple[type[Exception], ...] = (OSError,)
-    if scheme(url) == "s3":
-        from backtrans.store_s3 import FAILURES
+    if is_s3 := scheme(url) == "s3":
+        from backtrans.s3_failures import FAILURES, refusal
 
         failures = FAILURES
     try:
@@ -191,6 +191,12 @@ def _input_failures(url: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(f"{url}: no such file or bucket") from error
     except failures as error:
+        if is_s3 and (refused := refusal(url, error)):
+            raise refused from error
+        if isinstance(error, PermissionError) and is_s3:
+            # The answer to a HEAD has no words that would tell the one from the other.
+            denied = f"{error} (403): it may not be read, or not with these credentials"
+            raise InputError(f"{url}: {denied}") from error
         raise InputError(f"{url}: {error}") from error
 
 

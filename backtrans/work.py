@@ -47,8 +47,8 @@ class Worker(Protocol):
         """Carry an address through: every commit made or found, and how many were made.
 
         Idempotent: what is committed is not done again. Raises: EngineDead (the worker is of no
-        more use), ConfigError and ModelError (the run stops), any other error (this attempt at the
-        address failed).
+        more use), ConfigError, CredentialsRefused and ModelError (the run stops), any other error
+        (this attempt at the address failed).
         """
         ...
 

@@ -13,7 +13,7 @@ import pytest
 
 from backtrans import cli
 from backtrans.pipeline import Pipeline
-from tests.faults import faulty_models, write_marked
+from tests.cuts import faulty_models, write_marked
 from tests.jobs import config, configuration, document, published, write_corpus, write_jsonl
 
 DEADLINE_SECONDS = 60

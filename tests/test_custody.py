@@ -18,7 +18,7 @@ from backtrans.expiry import expire
 from backtrans.pipeline import Pipeline
 from backtrans.snapshots import latest, numbered, read_split, snapshots
 from backtrans.takedown import asked, listed, plain_domain, plain_url, record, together, withdrawn
-from tests.faults import Cut, CutOff
+from tests.cuts import Cut, CutOff
 from tests.jobs import Silent, config, document, published, write_corpus, write_jsonl
 
 SECRET = "xylophonequartz"

@@ -12,7 +12,7 @@ import pytest
 from backtrans.errors import ConfigError
 from backtrans.ledger import Commit
 from backtrans.pipeline import STAGES, Pipeline
-from tests.faults import MARKED, REASONS, Cut, CutOff, faulty_models, misread, write_marked
+from tests.cuts import MARKED, REASONS, Cut, CutOff, faulty_models, misread, write_marked
 from tests.jobs import Silent, config, published
 
 ALL = tuple(REASONS.values())

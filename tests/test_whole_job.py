@@ -57,16 +57,16 @@ def dolma_changes(adapters: Any) -> dict[str, Any]:
 @pytest.mark.vllm
 @pytest.mark.skipif(not DOLMA.exists(), reason="the ten real Dolma documents are not there")
 def test_ten_real_web_documents_are_all_accounted_for_on_disk_and_in_s3(
-    tmp_path: Path, adapters: Any, s3_settings: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, adapters: Any, one_s3_settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roots = [
         {"placement__root": "out"},
         {
-            "placement__root": s3_settings.root,
+            "placement__root": one_s3_settings.root,
             "placement__store": {
-                "endpoint_url": s3_settings.endpoint_url,
-                "region": s3_settings.region,
-                "addressing": s3_settings.addressing,
+                "endpoint_url": one_s3_settings.endpoint_url,
+                "region": one_s3_settings.region,
+                "addressing": one_s3_settings.addressing,
             },
         },
     ]

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from backtrans.errors import ConfigError, EngineDead, ModelError
+from backtrans.errors import ConfigError, CredentialsRefused, EngineDead, ModelError
 from backtrans.ledger import Ledger, Quarantined
 from backtrans.store import Store
 from backtrans.work import Address, Receipt, RuntimeSettings, Work, Worker
@@ -61,8 +61,8 @@ class Attempts:
     async def carry(self, address: Address) -> Receipt:
         """Try an address until it is done or given up.
 
-        Raises: what is no address's fault: ConfigError, ModelError, a StoreError of the record of
-        attempts itself, work that does not open.
+        Raises: what is no address's fault: ConfigError, CredentialsRefused, ModelError, a
+        StoreError of the record of attempts itself, work that does not open.
         """
         # Delivered before, and not by this worker: it was in flight when its process died.
         suspect = await self._count("delivered", address) > 1
@@ -86,7 +86,7 @@ class Attempts:
                 except EngineDead as death:
                     error, suspect, raised = _text(death), True, False
                     self._hold.died(worker)
-                except (ConfigError, ModelError):
+                except (ConfigError, CredentialsRefused, ModelError):
                     raise
                 except Exception as failure:  # noqa: BLE001 - whatever it is, it is this address's
                     error, raised = _text(failure), True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backtrans.errors import BacktransError, EngineDead, ModelError
+from backtrans.errors import BacktransError, CredentialsRefused, EngineDead, ModelError
 from backtrans.ledger import Ledger
 from backtrans.runtime.attempts import DIED, MAX_OPENINGS
 from backtrans.runtime.opening import open_runtime
@@ -150,6 +150,16 @@ def test_an_error_that_wants_more_than_a_message_is_still_told(
 ) -> None:
     with pytest.raises((UnicodeDecodeError, BacktransError), match="an error of five arguments"):
         list(runtime.map(Play(tmp_path, opens="odd"), play("well"), settings))
+
+
+def test_refused_credentials_stop_the_run_and_no_shard_is_given_up(
+    runtime: Runtime, tmp_path: Path, settings: RuntimeSettings
+) -> None:
+    with pytest.raises(CredentialsRefused, match="k1 was refused"):
+        list(runtime.map(Play(tmp_path), play("well", "refused:always", "well"), settings))
+    ledger = Ledger(Store(settings.store))
+    assert ledger.quarantined(settings.run) == []
+    assert not ledger.attempted(settings.run, f"{Play(tmp_path).name}.done", "k1")
 
 
 def test_a_model_found_wrong_in_the_middle_stops_the_run(

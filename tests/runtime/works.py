@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from backtrans.errors import EngineDead, ModelError
+from backtrans.errors import CredentialsRefused, EngineDead, ModelError
 from backtrans.ledger import Commit
 from backtrans.records import Counts
 from backtrans.work import Address
@@ -82,6 +82,8 @@ class Player:
             raise ValueError(f"{address.key} is bad")
         if struck and fate == "stops":
             raise ModelError(f"{address.key} has found the model wrong")
+        if struck and fate == "refused":
+            raise CredentialsRefused(f"{address.key} was refused the credentials")
         if struck and fate == "kills":
             os.kill(os.getpid(), signal.SIGKILL)
         if struck and fate == "dies":
