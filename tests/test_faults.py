@@ -91,6 +91,7 @@ def test_a_put_new_that_lost_to_another_says_so_through_every_fault(
     assert Store(s3_settings).get("k") == b"another's"
 
 
+@pytest.mark.slow
 def test_inputs_are_listed_and_read_through_faults_that_pass(
     one_s3_settings: StoreSettings,
 ) -> None:
@@ -146,6 +147,7 @@ def test_waits_grow_and_part_those_who_failed_together(
     assert len({wait / 2**n for n, wait in enumerate(waited)}) == len(waited)
 
 
+@pytest.mark.slow
 def test_a_store_that_says_nothing_is_given_up_when_patience_ends(
     one_s3_settings: StoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

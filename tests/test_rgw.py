@@ -52,6 +52,7 @@ with rgw.running(rgw.unpacked(), Path(sys.argv[1])) as gateway:
 
 
 @needs_rgw
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_no_daemon_outlives_the_tests_that_started_it(
     tmp_path: Path, ending: signal.Signals
@@ -77,8 +78,10 @@ def test_a_cluster_that_does_not_come_up_says_what_its_parts_said(tmp_path: Path
     (tmp_path / "mon/keyring").write_text("in the way")
     with pytest.raises(rgw.Unstarted) as failed, rgw.running(tree, tmp_path):
         pass
+    # What a daemon gets to write before it ends is its own affair; that it is shown is ours.
     assert "ceph-mon" in str(failed.value).splitlines()[0]
-    assert "error opening mon data directory" in str(failed.value)
+    assert "--- ceph-mon-daemon.out" in str(failed.value)
+    assert "--- mon.a.log" in str(failed.value)
     running = [
         " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
     ]
