@@ -32,16 +32,17 @@ check: install  ## lint, types, import law, lock, and the fast tests
 	$(BIN)/mypy backtrans $(wildcard jobs)
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/lock.py check
-	$(BIN)/pytest -m 'not slow and not chaos and not bench and not gpu'
+	$(BIN)/pytest -m 'not slow and not chaos and not gpu'
 
 test: install rgw  ## the whole test suite, but for chaos and benchmarks
-	$(BIN)/pytest -m 'not chaos and not bench'
+	$(BIN)/pytest -m 'not chaos'
 
 chaos: install rgw  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos
 
-bench: install  ## measure
-	$(BIN)/pytest -m bench
+bench: install  ## measure planning, refreshing and memory; each prints a ratio
+	$(BIN)/python -m bench.planning
+	$(BIN)/python -m bench.refresh
 
 format: install  ## put the sources in shape
 	$(BIN)/ruff check --fix $(SOURCES)

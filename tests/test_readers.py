@@ -18,6 +18,7 @@ from backtrans.lake.table import storage_options
 from backtrans.pipeline import Pipeline
 from backtrans.store import Store, StoreSettings
 from tests.jobs import Silent, config, write_corpus
+from tests.stores import S3_SERVERS
 
 
 class Published:
@@ -47,7 +48,7 @@ def out(tmp_path: Path, request: pytest.FixtureRequest, where: str) -> Published
         "placement__root": settings.root,
         "placement__lake": {"uri": settings.root + "-lake"},
     }
-    if where == "s3":
+    if where != "local":
         changes["placement__store"] = {
             "endpoint_url": settings.endpoint_url,
             "region": settings.region,
@@ -60,7 +61,7 @@ def out(tmp_path: Path, request: pytest.FixtureRequest, where: str) -> Published
     return made
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", *S3_SERVERS])
 def where(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

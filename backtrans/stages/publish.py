@@ -29,9 +29,15 @@ from backtrans.snapshots import (
 )
 from backtrans.takedown import Withdrawn
 
-FILE_BYTES = 32 * 2**20
-"""Arrow bytes of rows in a file, at least: a third of that on disk. Source: this project's choice;
-few enough requests for a reader, and little enough for a driver that holds one at a time."""
+FILE_BYTES = 16 * 2**20
+"""A file ends at the row group that brings it to so many bytes, encoded. Source: this project's
+choice; few enough requests for a reader, and little enough for a driver that holds one at a time.
+"""
+
+GROUP_BYTES = 4 * 2**20
+"""Arrow bytes of rows in a row group, at least: what the driver holds decoded, beside a part that
+it reads. Source: this project's choice.
+"""
 
 BIN = 0.25
 """Width of a bar in the histogram of scores. Source: this project's choice; the usual thresholds of
@@ -105,12 +111,16 @@ def _write(
     """Put the files of a split; return their keys, and how many rows lie in each bin of scores."""
     keys: list[str] = []
     scores: Counter[int] = Counter()
-    for number, rows in enumerate(gathered):
-        key = f"{folder}/part-{number:05d}.parquet"
-        ledger.store.put(key, _parquet(rows))
-        keys.append(key)
-        bins = pc.floor(pc.divide(pc.subtract(rows["score"], 1.0), BIN)).value_counts()
-        scores.update({int(b["values"]): b["counts"] for b in bins.to_pylist()})
+    while (rows := next(gathered, None)) is not None:
+        sink = BytesIO()
+        with pq.ParquetWriter(sink, PUBLISHED, compression="zstd") as file:
+            while rows is not None:
+                file.write_table(rows)
+                bins = pc.floor(pc.divide(pc.subtract(rows["score"], 1.0), BIN)).value_counts()
+                scores.update({int(b["values"]): b["counts"] for b in bins.to_pylist()})
+                rows = next(gathered, None) if sink.tell() < FILE_BYTES else None
+        keys.append(f"{folder}/part-{len(keys):05d}.parquet")
+        ledger.store.put(keys[-1], sink.getvalue())
     return keys, scores
 
 
@@ -127,7 +137,7 @@ def _gathered(
     withdrawn: Withdrawn,
     gone: dict[str, list[str]],
 ) -> Iterator[pa.Table]:
-    """Yield tables of about FILE_BYTES; one empty table where there are no rows.
+    """Yield tables of about GROUP_BYTES; one empty table where there are no rows.
 
     An empty split is still a file, so that its readers find columns and not an error. The ids of
     rows that are left out because they are withdrawn go to `gone`, by their shard.
@@ -147,7 +157,7 @@ def _gathered(
             wanted = pc.and_(wanted, pc.equal(kept["split"], "A5"))
         held.append(kept.filter(wanted))
         held_bytes += held[-1].nbytes
-        if held_bytes >= FILE_BYTES:
+        if held_bytes >= GROUP_BYTES:
             yield pa.concat_tables(held)
             held, held_bytes, yielded = [], 0, yielded + 1
     if held or not yielded:
