@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests import rgw
 from tests.chaos.storm import Scene
 from tests.chaos.tally import Tally
 
@@ -33,12 +34,14 @@ def pytest_terminal_summary(
 def scene_in(
     request: pytest.FixtureRequest, tmp_path: Path, tally: Tally
 ) -> Iterator[Callable[..., Scene]]:
-    """Make a scene over a store of a kind: `<kind>_settings` of tests/stores.py."""
+    """Make a scene over a store: `local_settings` or `one_s3_settings` of tests/stores.py."""
     scenes: list[Scene] = []
 
     def made(kind: str, **changes: Any) -> Scene:
         root = request.getfixturevalue(f"{kind}_settings")
-        scenes.append(Scene(tmp_path, root, tally, **changes))
+        server = "Ceph" if rgw.unpacked() else "moto"
+        name = "local" if kind == "local" else server
+        scenes.append(Scene(tmp_path, root, name, tally, **changes))
         return scenes[-1]
 
     yield made

@@ -37,6 +37,7 @@ class Scene:
 
     folder: Path
     root: StoreSettings  # roots are made below it
+    store_name: str  # what the table calls the store
     tally: Tally
     runtime: str = "local"
     ray_address: str | None = None
@@ -48,11 +49,6 @@ class Scene:
         write_corpus(self.folder, self.files, self.rows_each)
         self.drivers: list[Driver] = []
         self._numbers = iter(range(1_000_000))
-
-    @property
-    def store_name(self) -> str:
-        """What the table calls the store."""
-        return "S3" if self.root.root.startswith("s3://") else "local"
 
     def fresh_root(self, name: str) -> StoreSettings:
         """Return a root that nothing lies under yet."""

@@ -37,9 +37,9 @@ def parts(root: StoreSettings) -> set[str]:
     ("kind", "other"),
     [
         ("local", "local"),
-        ("s3", "local"),
+        ("one_s3", "local"),
         pytest.param("local", "ray", marks=pytest.mark.ray),
-        pytest.param("s3", "ray", marks=[pytest.mark.ray, pytest.mark.chaos]),
+        pytest.param("one_s3", "ray", marks=[pytest.mark.ray, pytest.mark.chaos]),
     ],
 )
 def test_two_drivers_at_once_commit_each_shard_once_and_publish_one_snapshot(
