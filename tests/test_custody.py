@@ -212,6 +212,18 @@ def test_an_orphan_a_leftover_and_a_loose_split_are_purged_too(tmp_path: Path) -
     purge_and_check(tmp_path, {k for k in range(24) if k % 4 in (1, 2)})
 
 
+def test_a_purge_empties_the_lake_table_too(tmp_path: Path) -> None:
+    write_web(tmp_path)
+    pipeline = run(tmp_path, placement__lake={"uri": "lake"})
+    assert held_under(tmp_path / "lake", f"{SECRET}0001 ")
+    take_down(pipeline, ("domain", "gone.org"))
+    custody.purge_withdrawn(pipeline, Silent())
+    for number in range(24):
+        assert bool(held_under(tmp_path / "lake", f"{SECRET}{number:04d}")) != (
+            number % 4 in (1, 2)
+        )
+
+
 def test_a_purge_waits_for_a_run_that_may_be_under_way(tmp_path: Path) -> None:
     write_web(tmp_path)
     pipeline = run(tmp_path)

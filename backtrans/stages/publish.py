@@ -29,7 +29,7 @@ from backtrans.snapshots import (
 )
 from backtrans.takedown import Withdrawn
 
-FILE_BYTES = 16 * 2**20
+FILE_BYTES = 8 * 2**20
 """A file ends at the row group that brings it to so many bytes, encoded. Source: this project's
 choice; few enough requests for a reader, and little enough for a driver that holds one at a time.
 """
