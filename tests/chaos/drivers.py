@@ -37,6 +37,7 @@ FORKS.set_forkserver_preload(
         "backtrans.engines.scripted",
         "backtrans.runtime.local",
         "backtrans.store_s3",
+        "pandas",  # which pyarrow imports with its first empty table, and which takes a second
     ]
 )
 
