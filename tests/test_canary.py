@@ -18,8 +18,10 @@ from ray import cloudpickle
 
 from backtrans.config import load
 from backtrans.pipeline import Pipeline
+from backtrans.retry import NO_RETRY
 from backtrans.runtime.ray_data import _Actor
 from backtrans.store import StoreSettings
+from backtrans.takedown import Withdrawn
 from tests.faults import Seen, between
 from tests.jobs import configuration, write_corpus
 
@@ -75,7 +77,11 @@ def test_a_secret_key_is_in_nothing_that_a_job_writes_says_or_sends(
     haystack |= {"the output": done.stdout, "the errors": done.stderr}
     # What the driver sends: the work, its settings, and the class of the actors.
     resolved = pipeline.resolved
-    works = [resolved.select_work("r"), *resolved.ask_works("r"), resolved.curate_work("r")]
+    works = [
+        resolved.select_work("r", NO_RETRY, Withdrawn()),
+        *resolved.ask_works("r", NO_RETRY),
+        resolved.curate_work("r"),
+    ]
     sent = (works, resolved.runtime_settings("r", pipeline.config.placement.engines), _Actor)
     haystack["what workers are sent"] = cloudpickle.dumps(sent)
     written = [file for file in ray_folder.rglob("*") if file.is_file() and not file.is_symlink()]
