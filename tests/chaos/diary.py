@@ -133,18 +133,20 @@ class _Keeper:
             due = self._due(operation, key)
             self._strike(due, "before")
             self._within.due, self._within.syncs = due, 0
+            won = operation != "put_new"
             try:
                 result = original(store, key, *data)
                 if operation == "list":
                     listed: list[ObjectInfo] = list(result)
                     result = iter(listed)
-            finally:
+                elif operation == "put_new":
+                    won = result
+                return result
+            finally:  # a step that found nothing, or that failed, is one too
                 self._within.due = None
-            # First the strike: a process may end between what it does and any word of it.
-            self._strike(due, "after")
-            won = result if operation == "put_new" else True
-            self.diary.write(Line(os.getpid(), operation, key, won))
-            return result
+                # First the strike: a process may end between what it does and any word of it.
+                self._strike(due, "after")
+                self.diary.write(Line(os.getpid(), operation, key, won))
 
         return step
 

@@ -18,6 +18,7 @@ from tests.chaos.storm import (
     write_steps,
 )
 from tests.chaos.tally import Tally
+from tests.chaos.verdict import Truth
 
 SEEDS = range(6)
 MANY_SEEDS = range(6, 46)
@@ -97,6 +98,15 @@ def test_a_driver_killed_at_random_moments(scene_in: MakeScene, clean: Tally) ->
     random_blows(scene_in("local"), clean, SEEDS)
 
 
+def blow_at_workers(
+    scene: Scene, clean: Tally, truth: Truth, seed: int, strikes: tuple[Strike, ...], blows: int
+) -> None:
+    """Kill workers of one run by their own strikes, and so many by blows from outside."""
+    found, kills = blows_at_workers(scene, truth, seed, strikes, blows)
+    step = f"steps of a commit; at random, seed {seed}"
+    clean.enter("worker ray", scene.store_name, step, found, kills)
+
+
 @pytest.mark.ray
 def test_workers_of_ray_and_their_driver_killed(
     scene_in: MakeScene, clean: Tally, cluster: str
@@ -104,10 +114,7 @@ def test_workers_of_ray_and_their_driver_killed(
     scene = scene_in("local", ray_address=cluster)
     truth, _ = scene.unbroken()
     scene.runtime = "ray"
-    found, kills = blows_at_workers(scene, truth, 0, AT_COMMITS[::2], blows=1)
-    clean.enter(
-        "worker ray", scene.store_name, "steps of a commit; at random, seed 0", found, kills
-    )
+    blow_at_workers(scene, clean, truth, 0, AT_COMMITS[::2], blows=1)
     found_after = strike_driver(scene, truth, Strike("driver", "put_new", "snapshots/*"), 0)
     clean.enter("driver ray", scene.store_name, "put_new snapshots/*", found_after)
 
@@ -144,18 +151,23 @@ def test_random_moments_with_many_seeds(scene_in: MakeScene, clean: Tally, store
 
 @pytest.mark.chaos
 @pytest.mark.ray
-@pytest.mark.parametrize("store", ["local", "one_s3"])
-def test_ray_with_everything_of_it_killed(
-    scene_in: MakeScene, clean: Tally, cluster: str, store: str
-) -> None:
-    scene = scene_in(store, ray_address=cluster)
+def test_ray_with_everything_of_it_killed(scene_in: MakeScene, clean: Tally, cluster: str) -> None:
+    scene = scene_in("local", ray_address=cluster)
     truth, _ = scene.unbroken()
     scene.runtime = "ray"
     for seed in (1, 2):
-        found, kills = blows_at_workers(scene, truth, seed, AT_COMMITS, blows=3)
-        step = "steps of a commit; at random, seeds 1 and 2"
-        clean.enter("worker ray", scene.store_name, step, found, kills)
+        blow_at_workers(scene, clean, truth, seed, AT_COMMITS, blows=3)
     random_blows(scene, clean, range(3))
+
+
+@pytest.mark.chaos
+@pytest.mark.ray
+def test_workers_of_ray_killed_over_s3(scene_in: MakeScene, clean: Tally) -> None:
+    # On a cluster of its own, since workers have the credentials of whoever started theirs.
+    scene = scene_in("one_s3")
+    truth, _ = scene.unbroken()
+    scene.runtime = "ray"
+    blow_at_workers(scene, clean, truth, 3, AT_COMMITS[::2], blows=1)
 
 
 @pytest.mark.chaos
