@@ -2,9 +2,10 @@
 
     takedowns/000001.json      put new; a list only grows, and no entry is ever taken back
 
-Promises: once a takedown is recorded, no snapshot published later holds a row of it, and no stage
-that reads the corpus afterwards keeps its text. The recipe does not enter: what was withdrawn stays
-so whatever the recipe is.
+Promises: once a takedown is recorded, no run that begins holds a row of it in a snapshot, nor keeps
+its text when it reads the corpus. A run that is putting files at that moment ends with a snapshot
+without it, at once after one that may still have it. The recipe does not enter: what was withdrawn
+stays so whatever the recipe is.
 
 Does not know: parts and splits, nor how their bytes are removed (`purge`).
 """
