@@ -23,7 +23,7 @@ from tests import rgw
 START_SECONDS = 60.0
 NO_RGW = "no Ceph RGW is unpacked (`make rgw`): moto alone stands for S3"
 MOTO_SECRET = "moto-lets-everyone-in-with-this-too"
-S3_SERVERS = ["moto", pytest.param("rgw", marks=pytest.mark.slow)]
+S3_SERVERS = [pytest.param(server, marks=pytest.mark.slow) for server in ("moto", "rgw")]
 """The gateway starts in a second, but a hundred more tests are twenty: `make check` has moto's."""
 
 USED = pytest.StashKey[Counter[str]]()

@@ -87,6 +87,7 @@ def test_a_file_known_for_its_damage_harms_nothing_and_is_listed(tmp_path: Path,
         assert said in row.detail
 
 
+@pytest.mark.slow
 @needs_bad_files
 def test_all_of_them_at_once_without_a_text_column_are_given_up_each_by_name(
     tmp_path: Path,

@@ -63,6 +63,7 @@ def test_a_list_of_values_without_end_in_the_metadata_loses_its_row_group_alone(
     assert [type(record).__name__ for record in found] == ["Document", "Unread"]
 
 
+@pytest.mark.slow
 def test_a_page_over_the_cap_names_the_setting_that_lets_it_be_read() -> None:
     texts = [str(i) * 3_000_000 for i in range(1, 10)] * 12
     data = encoded(pa.table({"text": texts}), use_dictionary=False, compression="zstd")

@@ -175,6 +175,7 @@ def purge_and_check(folder: Path, gone: set[int], *, run_is_dead: bool = False) 
     return pipeline
 
 
+@pytest.mark.slow
 def test_after_a_purge_no_object_under_the_root_holds_a_withdrawn_text(tmp_path: Path) -> None:
     write_web(tmp_path)
     pipeline = run(tmp_path)
@@ -198,6 +199,7 @@ def test_after_a_purge_no_object_under_the_root_holds_a_withdrawn_text(tmp_path:
     assert watching.phases == []
 
 
+@pytest.mark.slow
 def test_an_orphan_a_leftover_and_a_loose_split_are_purged_too(tmp_path: Path) -> None:
     write_web(tmp_path)
     pipeline = run(tmp_path)
@@ -224,6 +226,7 @@ def test_a_purge_empties_the_lake_table_too(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_purge_waits_for_a_run_that_may_be_under_way(tmp_path: Path) -> None:
     write_web(tmp_path)
     pipeline = run(tmp_path)

@@ -32,6 +32,8 @@ from tests.faults import (
 from tests.jobs import Silent, config, published, write_corpus
 from tests.test_ledger import DAY_SECONDS, much_later, part_of, record
 
+pytestmark = pytest.mark.slow
+
 PASSING: list[Fault] = [500, 503, RESET, LOST, TORN, SLOW, SILENT]
 STAYING: dict[Fault, str] = {
     500: "InternalError",

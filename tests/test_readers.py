@@ -20,6 +20,8 @@ from backtrans.store import Store, StoreSettings
 from tests.jobs import Silent, config, write_corpus
 from tests.stores import S3_SERVERS
 
+pytestmark = pytest.mark.slow
+
 
 class Published:
     """A job's splits and lake table, as other programs are told of them."""

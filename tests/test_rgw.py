@@ -14,6 +14,8 @@ from backtrans.store import Store, StoreSettings
 from tests import rgw
 from tests.stores import NO_RGW
 
+pytestmark = pytest.mark.slow
+
 needs_rgw = pytest.mark.skipif(rgw.unpacked() is None, reason=NO_RGW)
 
 
