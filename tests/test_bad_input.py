@@ -19,6 +19,8 @@ from backtrans.pipeline import Pipeline
 from backtrans.refused import QUARANTINED, Refused
 from tests.jobs import Silent, config, configuration, document, published, write_jsonl
 
+pytestmark = pytest.mark.slow
+
 BAD = Path(__file__).parents[2] / "shared/data/parquet-bad"
 GOOD = 12
 MIB = 2**20
@@ -87,7 +89,6 @@ def test_a_file_known_for_its_damage_harms_nothing_and_is_listed(tmp_path: Path,
         assert said in row.detail
 
 
-@pytest.mark.slow
 @needs_bad_files
 def test_all_of_them_at_once_without_a_text_column_are_given_up_each_by_name(
     tmp_path: Path,
@@ -282,7 +283,6 @@ def peak_of_a_run(folder: Path, bomb: bytes | None) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "expected", "most_mib"), BOMBS, ids=[b[0].__name__ for b in BOMBS]
 )

@@ -21,6 +21,8 @@ from backtrans.takedown import asked, listed, plain_domain, plain_url, record, t
 from tests.cuts import Cut, CutOff
 from tests.jobs import Silent, config, document, published, write_corpus, write_jsonl
 
+pytestmark = pytest.mark.slow
+
 SECRET = "xylophonequartz"
 
 
@@ -175,7 +177,6 @@ def purge_and_check(folder: Path, gone: set[int], *, run_is_dead: bool = False) 
     return pipeline
 
 
-@pytest.mark.slow
 def test_after_a_purge_no_object_under_the_root_holds_a_withdrawn_text(tmp_path: Path) -> None:
     write_web(tmp_path)
     pipeline = run(tmp_path)
@@ -199,7 +200,6 @@ def test_after_a_purge_no_object_under_the_root_holds_a_withdrawn_text(tmp_path:
     assert watching.phases == []
 
 
-@pytest.mark.slow
 def test_an_orphan_a_leftover_and_a_loose_split_are_purged_too(tmp_path: Path) -> None:
     write_web(tmp_path)
     pipeline = run(tmp_path)
@@ -226,7 +226,6 @@ def test_a_purge_empties_the_lake_table_too(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.slow
 def test_a_purge_waits_for_a_run_that_may_be_under_way(tmp_path: Path) -> None:
     write_web(tmp_path)
     pipeline = run(tmp_path)
@@ -239,7 +238,6 @@ def test_a_purge_waits_for_a_run_that_may_be_under_way(tmp_path: Path) -> None:
     purge_and_check(tmp_path, {3}, run_is_dead=True)
 
 
-@pytest.mark.slow
 def test_a_purge_killed_before_any_change_to_the_store_is_finished_by_another(
     tmp_path: Path,
 ) -> None:
@@ -393,7 +391,6 @@ def test_the_latest_snapshot_never_expires_and_young_ones_stay(tmp_path: Path) -
     assert [s.number for s in custody.plan_expiry(pipeline, 0, -60).snapshots] == [1]
 
 
-@pytest.mark.slow
 def test_an_expiry_killed_before_any_change_leaves_whole_snapshots_and_is_finished_by_a_sweep(
     tmp_path: Path,
 ) -> None:

@@ -25,6 +25,8 @@ from backtrans.store import Store, StoreSettings
 from tests.jobs import Silent, config, document, published, write_corpus, write_jsonl
 from tests.lakes import SECRET, opened, row, rows_of, snapshot
 
+pytestmark = pytest.mark.slow
+
 SMALL = Cut(every_rows=4, least_bytes=0, most_bytes=10_000)
 
 
