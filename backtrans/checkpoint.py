@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 from backtrans.entries import decoded, encoded
 from backtrans.errors import KeyMissing, StoreError
 from backtrans.ledger import Commit, Ledger, Usage
-from backtrans.records import Counts
+from backtrans.records import Counts, parquet
 
 _USAGE = [f.name for f in fields(Usage)]
 
@@ -108,8 +108,8 @@ def write(
         f"{folder}/objects.parquet",
     )
     for stage, table in commits.items():
-        ledger.store.put(record.stages[stage], _parquet(table))
-    ledger.store.put(record.objects, _parquet(objects))
+        ledger.store.put(record.stages[stage], parquet(table))
+    ledger.store.put(record.objects, parquet(objects))
     ledger.store.put(f"{folder}.json", encoded(record))
     for key in sorted(_records(ledger))[:-2]:
         ledger.store.delete(key)
@@ -156,9 +156,3 @@ def _row(commit: Commit) -> dict[str, Any]:
 def _records(ledger: Ledger) -> list[str]:
     keys = (info.key for info in ledger.store.list("checkpoints/"))
     return [key for key in keys if key.count("/") == 1]
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()

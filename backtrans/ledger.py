@@ -53,7 +53,7 @@ from backtrans.entries import (
     stage_key,
 )
 from backtrans.errors import KeyMissing, StoreError
-from backtrans.records import Counts
+from backtrans.records import Counts, parquet
 from backtrans.store import ObjectInfo, Store, is_temporary
 
 __all__ = [
@@ -111,7 +111,7 @@ class Ledger:
         check_accounts(record, part)
         if self.store.exists(key):
             return False
-        if not self.store.put_new(record.part, _parquet(part)):
+        if not self.store.put_new(record.part, parquet(part)):
             raise StoreError(f"{record.part}: another attempt has used this name")
         return self.store.put_new(key, encoded(record))
 
@@ -185,7 +185,7 @@ class Ledger:
         )
         check_accounts(record, part)
         self.store.put(_place("replaced", old.stage, old.key) + ".json", b"{}")
-        if not self.store.put_new(record.part, _parquet(part)):
+        if not self.store.put_new(record.part, parquet(part)):
             raise StoreError(f"{record.part}: another attempt has used this name")
         self.store.put(_commit_key(old.stage, old.key), encoded(record))
         return record
@@ -392,9 +392,3 @@ def _read_at_once(read: Callable[[str], Record], keys: Iterable[str]) -> Iterato
         yield from pool.map(read, keys)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _parquet(part: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(part, sink, compression="zstd")
-    return sink.getvalue()

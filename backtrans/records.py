@@ -7,12 +7,14 @@ test, `reject_reason is null`, and no row is ever merely absent.
 Does not know: where parts lie, which stage wrote them, how they are counted.
 """
 
+import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 Row = dict[str, Any]
 """One row of a part: the keys of its schema, plain Python values."""
@@ -130,6 +132,13 @@ CURATED = pa.schema(
     ]
 )
 """A pair with its response, its judgement and where it all came from."""
+
+
+def parquet(rows: pa.Table) -> bytes:
+    """Encode a table as the bytes of a Parquet file, whole (law 8)."""
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, compression="zstd")
+    return sink.getvalue()
 
 
 def rejected(row: Row, reject: Reject) -> Row:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from backtrans.checkpoint import commits_in
 from backtrans.ledger import Ledger, fingerprint
+from backtrans.records import parquet
 from backtrans.snapshots import (
     PUBLISHED,
     SPLITS,
@@ -84,7 +85,7 @@ def publish(
         files[split], scores[split] = _write(ledger, gathered, f"{folder}/{split}")
         rows[split] = scores[split].total()
     manifest = f"{folder}/manifest.parquet"
-    ledger.store.put(manifest, _parquet(manifest_table(curated, gone)))
+    ledger.store.put(manifest, parquet(manifest_table(curated, gone)))
     ledger.store.put(f"{folder}/README.md", card(rows, _histogram(scores["A4"])))
     made = Snapshot(
         number=number + 1,
@@ -162,9 +163,3 @@ def _gathered(
             held, held_bytes, yielded = [], 0, yielded + 1
     if held or not yielded:
         yield pa.concat_tables([PUBLISHED.empty_table(), *held])
-
-
-def _parquet(rows: pa.Table) -> bytes:
-    sink = BytesIO()
-    pq.write_table(rows, sink, compression="zstd")
-    return sink.getvalue()
