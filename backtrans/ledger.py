@@ -1,13 +1,10 @@
-"""What is committed: parts, the commit records that point at them, attempts and quarantine.
+"""What is committed: parts, and the commit records that point at them.
 
 The layout under the root:
 
     parts/<stage>/<key>-<attempt>.parquet     immutable; the attempt makes the name its own
     commits/<stage>/<key>.json                put_new: the first commit of a key wins
     indexes/<key>.json                        the shards that one input object was cut into
-    attempts/<run>/<stage>/<key>.<n>          put_new: how often a run has begun a shard
-    quarantine/<run>/<stage>/<key>.json       a shard given up in that run, with its error
-    runs/<run>.json                           recipe, placement, figures of a run
     replaced/<stage>/<key>.json               a commit that was replaced, at least once
     epochs/<n>.json                           put_new: what was known of commits may not hold
     changing/<name>.json                      there while commits are taken back or replaced
@@ -19,16 +16,14 @@ one is not. What is committed stays so, but for `retract` and `replace`, which a
 and between two epochs; a commit names the parts that it was made from, so that one made from a part
 that has been replaced since is told from one that holds.
 
-Does not know: Ray, engines, what a stage does, the configuration.
+Does not know: Ray, engines, what a stage does, the configuration; what becomes of runs (`journal`).
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
@@ -37,11 +32,8 @@ import pyarrow.parquet as pq
 from backtrans.entries import (
     COMMIT,
     INDEX,
-    QUARANTINED,
-    RUN,
     Commit,
     Index,
-    Quarantined,
     Usage,
     check_accounts,
     checked_name,
@@ -49,10 +41,10 @@ from backtrans.entries import (
     encoded,
     fingerprint,
     index_key,
-    is_name,
     stage_key,
 )
 from backtrans.errors import KeyMissing, StoreError
+from backtrans.places import names, place, read_at_once
 from backtrans.records import Counts, parquet
 from backtrans.store import ObjectInfo, Store, is_temporary
 
@@ -60,20 +52,14 @@ __all__ = [
     "Commit",
     "Index",
     "Ledger",
-    "Quarantined",
     "Usage",
     "fingerprint",
     "index_key",
     "stage_key",
 ]
 
-Record = TypeVar("Record")
-
 CHANGING = "changing/"
 """Where there is a mark for everyone who takes commits back or replaces them."""
-
-_READERS = 16
-"""How many records are read at once: each is a short round trip to the store, and no work."""
 
 
 class Ledger:
@@ -84,7 +70,7 @@ class Ledger:
 
     def committed(self, stage: str) -> set[str]:
         """Return the keys committed in a stage, by one listing."""
-        return set(self._names(_place("commits", stage) + "/"))
+        return set(names(self.store, place("commits", stage) + "/"))
 
     def commit_of(self, stage: str, key: str) -> Commit | None:
         """Return a key's commit, or None. Raises: StoreError for a record that is not that."""
@@ -96,7 +82,7 @@ class Ledger:
     def commits(self, stage: str) -> Iterator[Commit]:
         """Yield a stage's commits, sorted by key."""
         keys = [_commit_key(stage, key) for key in sorted(self.committed(stage))]
-        return _read_at_once(self._commit, keys)
+        return read_at_once(self._commit, keys)
 
     def commit(self, record: Commit, part: pa.Table) -> bool:
         """Check the accounts, put the part, then put the commit; say whether this attempt won.
@@ -184,7 +170,7 @@ class Ledger:
             reads=old.reads if reads is None else reads,
         )
         check_accounts(record, part)
-        self.store.put(_place("replaced", old.stage, old.key) + ".json", b"{}")
+        self.store.put(place("replaced", old.stage, old.key) + ".json", b"{}")
         if not self.store.put_new(record.part, parquet(part)):
             raise StoreError(f"{record.part}: another attempt has used this name")
         self.store.put(_commit_key(old.stage, old.key), encoded(record))
@@ -192,7 +178,7 @@ class Ledger:
 
     def replaced(self, stage: str) -> set[str]:
         """Return the keys of a stage whose commits were ever replaced, or were about to be."""
-        return set(self._names(_place("replaced", stage) + "/"))
+        return set(names(self.store, place("replaced", stage) + "/"))
 
     def retract(self, stage: str, key: str) -> None:
         """Take a commit back, in an epoch begun before: its part becomes an orphan."""
@@ -223,12 +209,12 @@ class Ledger:
         return None if any(True for _ in self.store.list(CHANGING)) else number
 
     def _epochs(self) -> Iterator[int]:
-        return map(int, self._names("epochs/"))
+        return map(int, names(self.store, "epochs/"))
 
     @staticmethod
     def part_key(stage: str, key: str, attempt: str) -> str:
         """Return the name of a part of one attempt."""
-        return f"{_place('parts', stage, key)}-{checked_name(attempt)}.parquet"
+        return f"{place('parts', stage, key)}-{checked_name(attempt)}.parquet"
 
     def read_part(self, commit: Commit, columns: list[str] | None = None) -> pa.Table:
         """Return a committed part's rows. Raises: StoreError naming the part."""
@@ -254,7 +240,7 @@ class Ledger:
 
     def index_of(self, key: str) -> Index | None:
         """Return an object's index, or None where it has not been read whole."""
-        where = _place("indexes", key) + ".json"
+        where = place("indexes", key) + ".json"
         try:
             index = decoded(INDEX, where, self.store.get(where))
         except KeyMissing:
@@ -265,7 +251,7 @@ class Ledger:
 
     def put_index(self, index: Index) -> bool:
         """Record that an object has been read whole; the first one wins."""
-        return self.store.put_new(_place("indexes", index.key) + ".json", encoded(index))
+        return self.store.put_new(place("indexes", index.key) + ".json", encoded(index))
 
     def indexes(self) -> Iterator[Index]:
         """Yield the indexes of all objects, of every recipe."""
@@ -273,55 +259,11 @@ class Ledger:
         def read(key: str) -> Index:
             return decoded(INDEX, key, self.store.get(key))
 
-        yield from _read_at_once(read, [info.key for info in self.store.list("indexes/")])
+        yield from read_at_once(read, [info.key for info in self.store.list("indexes/")])
 
     def forget_index(self, key: str) -> None:
         """Have an object read whole again; the shards that it has committed stay so."""
-        self.store.delete(_place("indexes", key) + ".json")
-
-    def begin_attempt(self, run: str, stage: str, key: str) -> int:
-        """Count one more attempt of this run at a key, from 1; safe against concurrent callers."""
-        start = _place("attempts", run, stage, key)
-        number = 1
-        while not self.store.put_new(f"{start}.{number}", b""):
-            number += 1
-        return number
-
-    def attempted(self, run: str, stage: str, key: str) -> bool:
-        """Say whether a run has counted any attempt at a key."""
-        return self.store.exists(f"{_place('attempts', run, stage, key)}.1")
-
-    def quarantine(self, record: Quarantined) -> None:
-        """Record a shard given up."""
-        place = _place("quarantine", record.run, record.stage, record.key)
-        self.store.put(f"{place}.json", encoded(record))
-
-    def quarantined(self, run: str) -> list[Quarantined]:
-        """Return what a run gave up, sorted by stage and key."""
-        found = [info.key for info in self.store.list(_place("quarantine", run) + "/")]
-
-        def read(key: str) -> Quarantined:
-            return decoded(QUARANTINED, key, self.store.get(key))
-
-        return sorted(_read_at_once(read, found), key=lambda q: (q.stage, q.key))
-
-    def put_run(self, run: str, record: dict[str, Any]) -> None:
-        """Record a run, replacing what it recorded before: only its own driver writes it."""
-        self.store.put(_place("runs", run) + ".json", encoded(record))
-
-    def run_of(self, run: str) -> dict[str, Any]:
-        """Return the record of a run. Raises: KeyMissing, StoreError."""
-        key = _place("runs", run) + ".json"
-        return decoded(RUN, key, self.store.get(key))
-
-    def runs(self) -> list[dict[str, Any]]:
-        """Return the records of all runs, sorted by the name of the run."""
-        keys = [f"runs/{run}.json" for run in sorted(self._names("runs/"))]
-
-        def read(key: str) -> dict[str, Any]:
-            return decoded(RUN, key, self.store.get(key))
-
-        return list(_read_at_once(read, keys))
+        self.store.delete(place("indexes", key) + ".json")
 
     def orphans(self, older_than_seconds: float, now: float) -> list[str]:
         """Return the keys of parts that no commit points at and that are older than that.
@@ -358,14 +300,6 @@ class Ledger:
         stages = {part.split("/")[1] for part in parts if part.startswith("parts/")}
         return {commit.part for stage in stages for commit in self.commits(stage)}
 
-    def _names(self, folder: str) -> Iterator[str]:
-        """Yield the names of the records in a folder. Raises: StoreError for what is none."""
-        for info in self.store.list(folder):
-            name = info.key.removeprefix(folder).removesuffix(".json")
-            if not is_name(name) or not info.key.endswith(".json"):
-                raise StoreError(f"{info.key}: no record of this project; move it elsewhere")
-            yield name
-
     def _commit(self, key: str) -> Commit:
         commit = decoded(COMMIT, key, self.store.get(key))
         if _commit_key(commit.stage, commit.key) != key:
@@ -378,17 +312,4 @@ def _now() -> str:
 
 
 def _commit_key(stage: str, key: str) -> str:
-    return _place("commits", stage, key) + ".json"
-
-
-def _place(folder: str, *names: str) -> str:
-    return "/".join((folder, *map(checked_name, names)))
-
-
-def _read_at_once(read: Callable[[str], Record], keys: Iterable[str]) -> Iterator[Record]:
-    """Yield what `read` makes of each key, in order, with several reads under way."""
-    pool = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger")
-    try:
-        yield from pool.map(read, keys)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return place("commits", stage, key) + ".json"

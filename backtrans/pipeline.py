@@ -23,6 +23,7 @@ from backtrans.accounts import Observer, Plan, StagePlan, StageStatus, Status, S
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config, differences
 from backtrans.errors import RunIncomplete
+from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger
 from backtrans.publication import Publication, Published
 from backtrans.records import REASONS, Row
@@ -71,7 +72,9 @@ class Pipeline:
     def __init__(self, config: Config, *, ray_auth_token: bool = False) -> None:
         self.config = config
         self.resolved = Resolved(config, ray_auth_token)
-        self.ledger = Ledger(Store(self.resolved.store))
+        store = Store(self.resolved.store)
+        self.ledger = Ledger(store)
+        self.journal = Journal(store)
         self.redo = Redo(self.ledger, self.resolved, READS)
         self.publication = Publication(config, self.resolved, self.ledger)
 
@@ -96,7 +99,7 @@ class Pipeline:
             changes = differences(last["recipe"], self.config.recipe.model_dump())
             changes += differences(last["models"], self.resolved.models, "model content")
             changed = [stage.name for stage in STAGES if before.get(stage.name) != now[stage.name]]
-        quarantined = {q.key for q in self.ledger.quarantined(last["run"])} if last else set()
+        quarantined = {q.key for q in self.journal.quarantined(last["run"])} if last else set()
         stale = Counter(stage for stage, _ in self.redo.stale(shards))
 
         def why(stage: str, key: str) -> str:
@@ -200,14 +203,14 @@ class Pipeline:
             "fingerprints": self.resolved.fingerprints,
             "started_at": _now(),
         }
-        self.ledger.put_run(run, record)
+        self.journal.put_run(run, record)
         return run
 
     def _end(self, summary: Summary, observer: Observer) -> Summary:
         """Record what a run came to, and have the lake follow. Raises: RunIncomplete."""
-        record = self.ledger.run_of(summary.run)
+        record = self.journal.run_of(summary.run)
         ended = {**record, "ended_at": _now(), "summary": asdict(summary)}
-        self.ledger.put_run(summary.run, ended)
+        self.journal.put_run(summary.run, ended)
         if summary.snapshot is None:
             raise RunIncomplete(
                 f"{summary.complete:.1%} of the shards reached the end;"
@@ -262,7 +265,7 @@ class Pipeline:
         snapshot = latest(self.ledger)
         files = snapshot.files if snapshot else {}
         last = self.last_run()
-        quarantined = self.ledger.quarantined(last["run"]) if last else []
+        quarantined = self.journal.quarantined(last["run"]) if last else []
         return Status(
             stages,
             snapshot,
@@ -297,7 +300,7 @@ class Pipeline:
             yield from refused_rows(self.ledger, commits[0], wanted, reasons)
         last = self.last_run()
         if last is not None and QUARANTINED in reasons:
-            yield from given_up(self.ledger.quarantined(last["run"]), stage)
+            yield from given_up(self.journal.quarantined(last["run"]), stage)
 
     def repeated_ids(self) -> Repeats:
         """Count the rows of the present corpus whose document id another row has too."""
@@ -317,7 +320,7 @@ class Pipeline:
 
     def last_run(self) -> dict[str, Any] | None:
         """Return the record of the latest run, if there was one."""
-        runs = self.ledger.runs()
+        runs = self.journal.runs()
         return runs[-1] if runs else None
 
 

@@ -10,8 +10,9 @@ import difflib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from backtrans.entries import Quarantined
 from backtrans.errors import ConfigError
-from backtrans.ledger import Commit, Ledger, Quarantined
+from backtrans.ledger import Commit, Ledger
 from backtrans.records import REASONS, Row
 
 QUARANTINED = "quarantined"

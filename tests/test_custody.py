@@ -232,7 +232,7 @@ def test_a_purge_waits_for_a_run_that_may_be_under_way(tmp_path: Path) -> None:
     take_down(pipeline, ("id", "doc-3"))
     later = {**(pipeline.last_run() or {}), "run": "20990101T000000Z-aaaaaa"}
     del later["ended_at"]
-    pipeline.ledger.put_run(str(later["run"]), later)
+    pipeline.journal.put_run(str(later["run"]), later)
     with pytest.raises(ConfigError, match="has not ended"):
         custody.purge_withdrawn(pipeline, Silent())
     purge_and_check(tmp_path, {3}, run_is_dead=True)

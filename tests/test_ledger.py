@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtrans.errors import AccountingError, KeyMissing, StoreError
-from backtrans.ledger import Commit, Index, Ledger, Quarantined, Usage, fingerprint
+from backtrans.ledger import Commit, Index, Ledger, Usage, fingerprint
 from backtrans.records import Counts, Reject, Row, rejected, table
 from backtrans.store import ObjectInfo, Store, StoreSettings
 
@@ -80,8 +80,6 @@ def test_what_is_not_committed_is_none(ledger: Ledger) -> None:
     assert ledger.committed("select") == set()
     assert list(ledger.commits("select")) == []
     assert ledger.index_of("k1") is None
-    assert ledger.quarantined("r1") == []
-    assert ledger.runs() == []
 
 
 def test_stages_whose_names_begin_alike_are_kept_apart(ledger: Ledger) -> None:
@@ -276,10 +274,6 @@ def test_what_is_no_name_is_refused(local_settings: StoreSettings, name: str) ->
         lambda: ledger.committed(name),
         lambda: ledger.commit_of("select", name),
         lambda: Ledger.part_key("select", "k1", name),
-        lambda: ledger.begin_attempt(name, "select", "k1"),
-        lambda: ledger.begin_attempt("r1", name, "k1"),
-        lambda: ledger.put_run(name, {}),
-        lambda: ledger.quarantined(name),
         lambda: ledger.put_index(Index(name, "o", "f", 0, ())),
     ]
     for call in calls:
@@ -489,38 +483,7 @@ def test_leftovers_of_dead_writers_are_swept_when_they_are_old(
     assert ledger.read_part(record(part)).equals(part)
 
 
-# ---------------------------------------------------------------- attempts, quarantine, runs
-
-
-def test_attempts_count_up_for_each_run_stage_and_key(ledger: Ledger) -> None:
-    assert [ledger.begin_attempt("r1", "select", "k") for _ in range(3)] == [1, 2, 3]
-    assert ledger.begin_attempt("r2", "select", "k") == 1
-    assert ledger.begin_attempt("r1", "score", "k") == 1
-    assert ledger.begin_attempt("r1", "select", "k.1") == 1
-    assert ledger.begin_attempt("r1", "select", "k") == 4
-
-
-def test_attempts_begun_at_once_have_numbers_of_their_own(ledger: Ledger) -> None:
-    gate = threading.Barrier(5)
-
-    def begin(_: int) -> int:
-        gate.wait(60)
-        return ledger.begin_attempt("r1", "score", "k")
-
-    with ThreadPoolExecutor(5) as pool:
-        assert sorted(pool.map(begin, range(5))) == [1, 2, 3, 4, 5]
-
-
-def test_a_run_says_what_it_gave_up_and_another_run_does_not(ledger: Ledger) -> None:
-    given_up = [
-        Quarantined("r1", stage, key, "a.jsonl from row 0", "ValueError: é\n", 3)
-        for stage, key in (("select", "b"), ("score", "b"), ("score", "a"))
-    ]
-    for each in given_up:
-        ledger.quarantine(each)
-    ledger.quarantine(given_up[0])
-    assert ledger.quarantined("r1") == [given_up[2], given_up[1], given_up[0]]
-    assert ledger.quarantined("r") == ledger.quarantined("r2") == []
+# ---------------------------------------------------------------- indexes
 
 
 def test_the_first_index_of_an_object_wins(ledger: Ledger) -> None:
@@ -535,14 +498,6 @@ def test_an_index_under_anothers_name_is_named(ledger: Ledger) -> None:
     ledger.store.put("indexes/i2.json", ledger.store.get("indexes/i1.json"))
     with pytest.raises(StoreError, match=r"indexes/i2\.json"):
         ledger.index_of("i2")
-
-
-def test_runs_come_sorted_and_the_last_record_of_a_run_counts(ledger: Ledger) -> None:
-    for run in ("b", "a-1", "a"):
-        ledger.put_run(run, {"run": run})
-    ledger.put_run("b", {"run": "b", "ended_at": "now", "figures": {"kept": 1}})
-    assert [run["run"] for run in ledger.runs()] == ["a", "a-1", "b"]
-    assert ledger.runs()[-1]["figures"] == {"kept": 1}
 
 
 # ---------------------------------------------------------------- fingerprints

@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from backtrans.errors import ConfigError, CredentialsRefused, EngineDead, ModelError
-from backtrans.ledger import Ledger, Quarantined
+from backtrans.journal import Journal, Quarantined
 from backtrans.store import Store
 from backtrans.work import Address, Receipt, RuntimeSettings, Work, Worker
 
@@ -49,13 +49,13 @@ class Hold(Protocol):
 
 
 class Attempts:
-    """The attempts of one worker, over the ledger's count of them, which outlives the worker."""
+    """The attempts of one worker, over the journal's count of them, which outlives the worker."""
 
     def __init__(self, name: str, settings: RuntimeSettings, hold: Hold) -> None:
         self._name = name
         self._settings = settings
         self._hold = hold
-        self._ledger = Ledger(Store(settings.store))
+        self._journal = Journal(Store(settings.store))
         self._turns = Turns()
 
     async def carry(self, address: Address) -> Receipt:
@@ -97,25 +97,25 @@ class Attempts:
 
     async def _count(self, kind: str, address: Address) -> int:
         stage = f"{self._name}.{kind}" if kind else self._name
-        begin, run = self._ledger.begin_attempt, self._settings.run
+        begin, run = self._journal.begin_attempt, self._settings.run
         return await asyncio.to_thread(begin, run, stage, address.key)
 
     async def _was_done_alone(self, address: Address) -> bool:
         stage, run = f"{self._name}.done", self._settings.run
-        return await asyncio.to_thread(self._ledger.attempted, run, stage, address.key)
+        return await asyncio.to_thread(self._journal.attempted, run, stage, address.key)
 
     async def _give_up(self, address: Address, error: str, attempts: int) -> Receipt:
         run, name = self._settings.run, self._name
         if not error:
             # Nothing of this process's own to say. Where the address had been given up before, and
             # is delivered once more because its receipt was lost, that record says more.
-            for known in await asyncio.to_thread(self._ledger.quarantined, run):
+            for known in await asyncio.to_thread(self._journal.quarantined, run):
                 if (known.stage, known.key) == (name, address.key):
                     error, attempts = known.error, known.attempts
                     return Receipt(address, "quarantined", error=error, attempts=attempts)
         error = error or DIED
         record = Quarantined(run, name, address.key, address.name, error, attempts)
-        await asyncio.to_thread(self._ledger.quarantine, record)
+        await asyncio.to_thread(self._journal.quarantine, record)
         return Receipt(address, "quarantined", error=error, attempts=attempts)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from backtrans.ledger import Ledger
+from backtrans.journal import Journal
 from backtrans.runtime.attempts import Attempts
 from backtrans.store import Store, StoreSettings
 from backtrans.work import Address, RuntimeSettings, Worker
@@ -47,4 +47,4 @@ def test_an_address_whose_receipts_are_lost_again_and_again_is_never_given_up(
         delivered = Attempts("score", settings, Held(worker)).carry(ADDRESS)
         assert asyncio.run(delivered).outcome == "done"
     assert worker.done == 8
-    assert Ledger(Store(settings.store)).quarantined("run") == []
+    assert Journal(Store(settings.store)).quarantined("run") == []

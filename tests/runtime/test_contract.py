@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backtrans.errors import BacktransError, CredentialsRefused, EngineDead, ModelError
-from backtrans.ledger import Ledger
+from backtrans.journal import Journal
 from backtrans.runtime.attempts import DIED, MAX_OPENINGS
 from backtrans.runtime.opening import open_runtime
 from backtrans.store import Store, StoreSettings
@@ -77,7 +77,7 @@ def carry(runtime: Runtime, settings: RuntimeSettings) -> Carry:
 
 
 def quarantined(settings: RuntimeSettings) -> dict[str, str]:
-    found = Ledger(Store(settings.store)).quarantined(settings.run)
+    found = Journal(Store(settings.store)).quarantined(settings.run)
     return {record.key: record.error for record in found}
 
 
@@ -157,9 +157,9 @@ def test_refused_credentials_stop_the_run_and_no_shard_is_given_up(
 ) -> None:
     with pytest.raises(CredentialsRefused, match="k1 was refused"):
         list(runtime.map(Play(tmp_path), play("well", "refused:always", "well"), settings))
-    ledger = Ledger(Store(settings.store))
-    assert ledger.quarantined(settings.run) == []
-    assert not ledger.attempted(settings.run, f"{Play(tmp_path).name}.done", "k1")
+    journal = Journal(Store(settings.store))
+    assert journal.quarantined(settings.run) == []
+    assert not journal.attempted(settings.run, f"{Play(tmp_path).name}.done", "k1")
 
 
 def test_a_model_found_wrong_in_the_middle_stops_the_run(

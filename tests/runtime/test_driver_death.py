@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backtrans.journal import Journal
 from backtrans.ledger import Ledger
 from backtrans.records import is_kept
 from backtrans.runtime.attempts import DIED
@@ -94,7 +95,7 @@ def test_a_row_that_kills_every_driver_is_given_up_when_the_run_is_started_again
         deaths += 1
         assert deaths <= 3, "the run does not come to its end"
     assert deaths == 3
-    given_up = Ledger(Store(StoreSettings(str(tmp_path / "root")))).quarantined("run-1")
+    given_up = Journal(Store(StoreSettings(str(tmp_path / "root")))).quarantined("run-1")
     assert [(record.key, record.error) for record in given_up] == [("k1", DIED)]
     played = Play(tmp_path)
     assert len(played.remembered("calls-k1")) == 3

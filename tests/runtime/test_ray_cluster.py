@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backtrans.errors import ConfigError, EngineDead
-from backtrans.ledger import Ledger
+from backtrans.journal import Journal
 from backtrans.runtime.attempts import MAX_OPENINGS
 from backtrans.runtime.ray_data import (
     UNSAFE_VARIABLES,
@@ -114,4 +114,4 @@ class TestItsOwnCluster:
             with pytest.raises(EngineDead, match=f"did not open.*died {MAX_OPENINGS} times"):
                 list(runtime.map(always, play("well", "well"), settings_in(tmp_path / "again")))
         assert len(always.remembered("openings")) == MAX_OPENINGS
-        assert Ledger(Store(settings.store)).quarantined("run-1") == []
+        assert Journal(Store(settings.store)).quarantined("run-1") == []

@@ -1,0 +1,72 @@
+"""What runs leave beside their commits: their records, how often they tried, what they gave up.
+
+The layout under the root:
+
+    runs/<run>.json                           recipe, placement, figures of a run
+    attempts/<run>/<stage>/<key>.<n>          put_new: how often a run has begun a shard
+    quarantine/<run>/<stage>/<key>.json       a shard given up in that run, with its error
+
+Promises: an attempt is counted before it begins, in the store, so that the count outlives the
+process that died of it; nothing here decides what is committed.
+
+Does not know: why an attempt failed, or what a run is to do next.
+"""
+
+from typing import Any
+
+from backtrans.entries import QUARANTINED, RUN, Quarantined, decoded, encoded
+from backtrans.places import names, place, read_at_once
+from backtrans.store import Store
+
+__all__ = ["Journal", "Quarantined"]
+
+
+class Journal:
+    """The journal of all runs, over one store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def begin_attempt(self, run: str, stage: str, key: str) -> int:
+        """Count one more attempt of this run at a key, from 1; safe against concurrent callers."""
+        start = place("attempts", run, stage, key)
+        number = 1
+        while not self.store.put_new(f"{start}.{number}", b""):
+            number += 1
+        return number
+
+    def attempted(self, run: str, stage: str, key: str) -> bool:
+        """Say whether a run has counted any attempt at a key."""
+        return self.store.exists(f"{place('attempts', run, stage, key)}.1")
+
+    def quarantine(self, record: Quarantined) -> None:
+        """Record a shard given up."""
+        where = place("quarantine", record.run, record.stage, record.key) + ".json"
+        self.store.put(where, encoded(record))
+
+    def quarantined(self, run: str) -> list[Quarantined]:
+        """Return what a run gave up, sorted by stage and key."""
+        found = [info.key for info in self.store.list(place("quarantine", run) + "/")]
+
+        def read(key: str) -> Quarantined:
+            return decoded(QUARANTINED, key, self.store.get(key))
+
+        return sorted(read_at_once(read, found), key=lambda q: (q.stage, q.key))
+
+    def put_run(self, run: str, record: dict[str, Any]) -> None:
+        """Record a run, replacing what it recorded before: only its own driver writes it."""
+        self.store.put(place("runs", run) + ".json", encoded(record))
+
+    def run_of(self, run: str) -> dict[str, Any]:
+        """Return the record of a run. Raises: KeyMissing, StoreError."""
+        key = place("runs", run) + ".json"
+        return decoded(RUN, key, self.store.get(key))
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the records of all runs, sorted by the name of the run."""
+        keys = [f"runs/{run}.json" for run in sorted(names(self.store, "runs/"))]
+
+        def read(key: str) -> dict[str, Any]:
+            return decoded(RUN, key, self.store.get(key))
+
+        return list(read_at_once(read, keys))
