@@ -12,13 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from backtrans.config import Config, Model, Sampling, Workers
+from backtrans.config import Config
 from backtrans.corpus.reader import ReaderSettings
 from backtrans.corpus.segment import SegmentSettings
 from backtrans.dialogue import Generate
 from backtrans.engines.engine import EngineSettings
 from backtrans.engines.model_files import model_fingerprint
 from backtrans.ledger import fingerprint, stage_key
+from backtrans.placement import Workers
+from backtrans.recipe import Model, Sampling
 from backtrans.report.card import CardModel
 from backtrans.retry import Retry
 from backtrans.roles.backtranslate import Backtranslate

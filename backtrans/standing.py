@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from backtrans.checkpoint import BATCH_ROWS, commits_in
 from backtrans.committed import Committed
-from backtrans.config import Corpus
 from backtrans.ledger import Commit, Ledger, index_key
+from backtrans.recipe import Corpus
 from backtrans.resolution import Resolved
 from backtrans.snapshots import latest
 from backtrans.store import ObjectInfo, content_fingerprint, list_inputs

@@ -1,0 +1,75 @@
+"""The placement: where and how a run happens. Recorded with it, and part of no fingerprint.
+
+Does not know: what is computed.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from backtrans.section import Section
+
+
+class StoreOptions(Section):
+    """How an S3-compatible store is reached; credentials come from the standard chain."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+
+
+class EngineOptions(Section):
+    """How engines run."""
+
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """auto: GPUs where this machine has one, or where the run joins a cluster."""
+    tensor_parallel: Annotated[int, Field(gt=0)] = 1
+    max_batched_tokens: Annotated[int, Field(gt=0)] = 8192
+    max_sequences: Annotated[int, Field(gt=0)] = 256
+    max_in_flight: Annotated[int, Field(gt=0)] = 320
+    memory_fraction: Annotated[float, Field(gt=0, le=1)] = 0.9
+    cpu_kv_cache_gib: Annotated[int, Field(gt=0)] = 1
+    eager: bool = False
+
+
+class Workers(Section):
+    """How many workers there are, and how many shards each holds in flight."""
+
+    min: Annotated[int, Field(gt=0)] = 1
+    max: Annotated[int, Field(gt=0)] = 1
+    in_flight: Annotated[int, Field(gt=0)] = 3
+
+
+class Lake(Section):
+    """A Delta table that follows the latest snapshot; needs the extra `lake`."""
+
+    uri: str
+    """A folder or s3:// prefix of its own, reached as `store` says."""
+
+
+class Card(Section):
+    """What the dataset card cannot know by itself."""
+
+    name: str = "Backtranslated instructions"
+    license: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "unknown"
+    """Hugging Face's name of it; the documents' own terms decide it."""
+    language: list[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]] = []
+
+
+class Placement(Section):
+    """Where and how: recorded with the run, never part of a fingerprint."""
+
+    root: str
+    """A folder or s3:// prefix that holds everything the run writes."""
+    store: StoreOptions = StoreOptions()
+    lake: Lake | None = None
+    card: Card = Card()
+    runtime: Literal["ray", "local"] = "ray"
+    ray_address: str | None = None
+    """None starts a cluster of this machine for the run; "auto" joins the one around a Ray job."""
+    engines: Workers = Workers()
+    readers: Workers = Workers(in_flight=1)
+    engine: EngineOptions = EngineOptions()
+    max_attempts: Annotated[int, Field(gt=0)] = 3
+    min_complete: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """The run fails when a smaller share of its shards is committed."""

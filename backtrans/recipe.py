@@ -1,0 +1,135 @@
+"""The recipe: the half of the configuration that decides the result.
+
+Promises: what a stage depends on stands here and nowhere else, each value with its source; changing
+one makes pending what depends on it, and nothing more.
+
+Does not know: files, stores, how or where things run.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from backtrans.section import Section
+
+
+class Corpus(Section):
+    """Which documents there are, and how they are read."""
+
+    paths: Annotated[list[str], Field(min_length=1)]
+    """Files, folders or globs, local or s3://; relative ones from the folder of this file."""
+    format: Literal["auto", "dolma", "parquet"] = "auto"
+    columns: dict[Literal["id", "text", "source", "url", "added", "created", "metadata"], str] = {}
+    """Our field -> your column (Parquet) or key (JSON), where the names differ."""
+    shard_rows: Annotated[int, Field(gt=0)] = 1024
+    """Input rows in a shard, the unit of work and of commit. Changing it computes all anew."""
+    max_line_bytes: Annotated[int, Field(gt=0)] = 16 * 2**20
+    """A longer line of JSON is a reject. Source: far over any web document; parsed, a line may take
+    thirty times its bytes of memory, in each reader."""
+    max_decoded_bytes: Annotated[int, Field(gt=0)] = 64 * 2**30
+    """Where an object's text, decompressed, goes over this, the rest is a reject. Source: over the
+    largest objects of Dolma, and an end to a decompression bomb."""
+    max_page_bytes: Annotated[int, Field(gt=0)] = 256 * 2**20
+    """A Parquet row group whose pages for a batch of rows take more, decoded, is unreadable.
+    Source: pyarrow puts 1,024 values at least into a page, so raise it for books."""
+    max_provenance_chars: Annotated[int, Field(gt=0)] = 128 * 2**10
+    """A document whose id, source, url, dates and metadata together are longer is a reject. Source:
+    ten times what web corpora say of one; a shard's rows are held in memory together."""
+
+
+class Select(Section):
+    """Which segments are worth asking about. Source of the band: 2308.06259 appendix, ClueWeb."""
+
+    min_chars: Annotated[int, Field(ge=0)] = 600
+    max_chars: Annotated[int, Field(gt=0)] = 3000
+
+    @model_validator(mode="after")
+    def _band(self) -> "Select":
+        if self.min_chars > self.max_chars:
+            raise ValueError(f"min_chars {self.min_chars} is over max_chars {self.max_chars}")
+        return self
+
+
+class Model(Section):
+    """A model that plays a role. Two roles with the same base share one engine."""
+
+    path: str
+    """A folder (relative ones from the folder of this file) or a hub id, which needs `revision`."""
+    revision: str | None = None
+    adapter: str | None = None
+    """A PEFT LoRA folder on top of it."""
+    engine: Literal["vllm", "scripted"] = "vllm"
+    """`scripted` answers by rule, instantly: for tests of the machinery."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    max_model_tokens: Annotated[int, Field(gt=0)] = 4096
+    """Context. A prompt that does not fit it with its output is a reject."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    chat_template: str | None = None
+    """Jinja, instead of the tokenizer's own; a base model's tokenizer may have none."""
+
+
+class Models(Section):
+    """The backward model M_yx and the forward model M_t."""
+
+    backward: Model
+    forward: Model
+
+
+class Sampling(Section):
+    """How a model writes. Source of the defaults: 2408.04614 A.2."""
+
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
+    max_tokens: Annotated[int, Field(gt=0)] = 256
+
+
+class Backtranslate(Sampling):
+    """The backward role."""
+
+    max_instruction_chars: Annotated[int, Field(gt=0)] = 500
+    """Source: REInstruct's limit."""
+
+
+class Score(Section):
+    """The judging role."""
+
+    form: Literal["constrained", "reasoned"] = "constrained"
+    signals: list[Literal["likelihood", "pmi"]] = []
+    """Beside the digit: log p(response | instruction), and against log p(response)."""
+    sampling: Sampling = Sampling(max_tokens=512)
+    """Of the reasoned form."""
+
+
+class Curate(Section):
+    """Which pairs are kept. Source: 2308.06259 section 3.3 and its appendix (A4, A5)."""
+
+    a4: Annotated[float, Field(ge=1, le=5)] = 4.0
+    a5: Annotated[float, Field(ge=1, le=5)] = 4.5
+    floors: dict[Literal["min_token_logprob", "mean_logprob", "pmi"], float] = {}
+    """A pair whose signal lies below its floor is refused whatever its score."""
+
+    @model_validator(mode="after")
+    def _nested(self) -> "Curate":
+        if self.a5 < self.a4:
+            raise ValueError(f"a5 {self.a5} is under a4 {self.a4}: A5 lies within A4")
+        return self
+
+
+class Recipe(Section):
+    """What decides the result."""
+
+    corpus: Corpus
+    select: Select = Select()
+    models: Models
+    backtranslate: Backtranslate = Backtranslate()
+    score: Score = Score()
+    curate: Curate = Curate()
+
+    @model_validator(mode="after")
+    def _signals_are_asked_for(self) -> "Recipe":
+        asked = set(self.score.signals)
+        for signal in self.curate.floors:
+            needed: Literal["pmi", "likelihood"] = "pmi" if signal == "pmi" else "likelihood"
+            if needed not in asked and not (needed == "likelihood" and "pmi" in asked):
+                raise ValueError(f"curate.floors has {signal}: add {needed} to score.signals")
+        return self
