@@ -200,6 +200,7 @@ class Pipeline:
             "recipe": self.config.recipe.model_dump(),
             "placement": self.config.placement.model_dump(),
             "models": self.resolved.models,
+            "asked": self.resolved.asked,
             "fingerprints": self.resolved.fingerprints,
             "started_at": _now(),
         }
@@ -240,7 +241,7 @@ class Pipeline:
         unread += [standing.whole(found) for found in standing.objects if found.info.key in reread]
         walk.carry(self.resolved.select_work(run, retry, standing.withdrawn), unread, readers)
         shards, unread = standing.shards()
-        for ask in self.resolved.ask_works(run, retry):
+        for ask in self.resolved.ask_works(run, retry, self.journal.runs()):
             stages = tuple(stage.stage for stage in ask.stages)
             ready = standing.reached(READS[stages[0]], shards)
             pending = {address.shard for address in standing.pending(stages, ready)}

@@ -7,6 +7,7 @@ engine.
 Does not know: what is committed, what is pending, who maps the work.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +27,17 @@ from backtrans.retry import Retry
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.score import Score
 from backtrans.stages import select as select_stage
-from backtrans.stages.ask import AskWork, RoleStage, Upstream
+from backtrans.stages.ask import AskWork, RoleStage
 from backtrans.stages.curate import CurateWork, Thresholds
 from backtrans.stages.select import SelectWork
 from backtrans.store import StoreSettings
 from backtrans.takedown import Withdrawn
+from backtrans.upstream import Upstream
 from backtrans.work import RuntimeSettings
+
+MAX_EARLIER = 4
+"""How many earlier recipes' answers are looked for. Source: this project's choice: each costs a
+pending shard one look in the ledger."""
 
 
 class Resolved:
@@ -69,15 +75,23 @@ class Resolved:
         ]
 
     @cached_property
+    def asked(self) -> dict[str, str]:
+        """Name what answers in each role stage: the role and its model, whatever is asked about."""
+        return {
+            "backtranslate": fingerprint(
+                _served_anywhere(self.backtranslate), self.models["backward"]
+            ),
+            "score": fingerprint(_served_anywhere(self.score), self.models["forward"]),
+        }
+
+    @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What each stage depends on, hashed, with what its upstream depends on."""
         recipe = self._recipe
         reading = recipe.corpus.model_dump(exclude={"paths"})
         select = fingerprint(select_stage.VERSION, reading, recipe.select.model_dump())
-        asked = [_served_anywhere(self.backtranslate), self.models["backward"]]
-        backtranslate = fingerprint("backtranslate", asked, select)
-        judged = [_served_anywhere(self.score), self.models["forward"]]
-        score = fingerprint("score", judged, backtranslate)
+        backtranslate = fingerprint("backtranslate", self.asked["backtranslate"], select)
+        score = fingerprint("score", self.asked["score"], backtranslate)
         return {
             "select": select,
             "backtranslate": backtranslate,
@@ -133,8 +147,25 @@ class Resolved:
             withdrawn,
         )
 
-    def ask_works(self, run: str, retry: Retry) -> list[AskWork]:
-        """Return one work an engine: roles on the same base go through it together."""
+    def earlier(self, stage: str, runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Return a role stage's fingerprints in these runs, the latest first, where they are other
+        than now though the same role and model answered.
+        """
+        found = [
+            run["fingerprints"][stage]
+            for run in reversed(runs)
+            if run.get("asked", {}).get(stage) == self.asked[stage]
+        ]
+        others = [each for each in dict.fromkeys(found) if each != self.fingerprints[stage]]
+        return tuple(others[:MAX_EARLIER])
+
+    def ask_works(
+        self, run: str, retry: Retry, runs: Sequence[Mapping[str, Any]] = ()
+    ) -> list[AskWork]:
+        """Return one work an engine: roles on the same base go through it together.
+
+        `runs` are the records of earlier ones, whose answers are carried over where they hold.
+        """
         found, models = self.fingerprints, self._recipe.models
         select = Upstream("select", found["select"])
         backward = RoleStage(
@@ -143,6 +174,7 @@ class Resolved:
             found["backtranslate"],
             (select,),
             _label(models.backward, self.models["backward"]),
+            self.earlier("backtranslate", runs),
         )
         forward = RoleStage(
             "score",
@@ -150,6 +182,7 @@ class Resolved:
             found["score"],
             (Upstream("backtranslate", found["backtranslate"]), select),
             _label(models.forward, self.models["forward"]),
+            self.earlier("score", runs),
         )
         if _without_adapter(models.backward) == _without_adapter(models.forward):
             both = {"backward": models.backward, "forward": models.forward}

@@ -23,8 +23,9 @@ from backtrans.records import REASONS, Reject, Row, is_kept
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.role import Dialogue
 from backtrans.runtime.local import LocalRuntime
-from backtrans.stages.ask import AskWork, AskWorker, RoleStage, Tally, joined
+from backtrans.stages.ask import AskWork, AskWorker, RoleStage, Tally
 from backtrans.store import Store, StoreSettings
+from backtrans.upstream import joined
 from backtrans.work import Address, RuntimeSettings
 from tests.runtime.asking import (
     ENDS,

@@ -22,28 +22,25 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from backtrans.dialogue import Reply
+from backtrans.earlier import answered
 from backtrans.engines.engine import Engine, EngineSettings
 from backtrans.engines.opening import open_engine
-from backtrans.errors import AccountingError, ConfigError, DialogueBroken, KeyMissing
+from backtrans.errors import AccountingError, ConfigError, DialogueBroken
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
 from backtrans.records import PAIR, SCORE, Reject, Row, is_kept, rejected, table
 from backtrans.retry import NO_RETRY, Retry
 from backtrans.roles.role import Role
 from backtrans.store import Store, StoreSettings
+from backtrans.upstream import Parts, Upstream, joined
 from backtrans.work import Address
 
 SCHEMAS: dict[str, pa.Schema] = {"backtranslate": PAIR, "score": SCORE}
 """What each role stage writes."""
 
+ASKS_ABOUT = {"backtranslate": ("text",), "score": ("instruction", "text")}
+"""The fields of a row that each role's words are made of."""
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """A stage whose part is read: its name and its fingerprint."""
-
-    stage: str
-    key_fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,7 @@ class RoleStage:
     key_fingerprint: str
     upstream: tuple[Upstream, ...]
     model: str  # what the rows name as their model
+    earlier: tuple[str, ...] = ()  # fingerprints of it under earlier recipes: same role and model
 
     def __post_init__(self) -> None:
         if self.stage not in SCHEMAS:
@@ -114,7 +112,7 @@ class AskWorker:
         AccountingError, StoreError.
         """
         # Store calls block, so they go to threads: the other shards' requests keep flowing.
-        parts = _Parts(self._ledger, address)
+        parts = Parts(self._ledger, address)
         commits, made = [], 0
         for stage in self._stages:
             key = stage_key(stage.stage, stage.key_fingerprint, address.shard)
@@ -133,14 +131,27 @@ class AskWorker:
         self._engine.close()
 
     async def _ask(
-        self, stage: RoleStage, key: str, address: Address, parts: "_Parts"
+        self, stage: RoleStage, key: str, address: Address, parts: Parts
     ) -> tuple[Commit, bool]:
-        """Ask about every row of a shard and commit the part; say whether this commit won."""
+        """Ask about every row of a shard that has no answer, commit the part; say if this won."""
         began = time.monotonic()
         lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
         rows_in = len(lead)
         tally = Tally()
-        rows = await self._outcomes(stage, joined(lead, others, address), tally)
+        asked = joined(lead, others, address)
+        known = await asyncio.to_thread(
+            answered,
+            self._ledger,
+            stage.stage,
+            stage.earlier,
+            address.shard,
+            asked,
+            ASKS_ABOUT[stage.stage],
+        )
+        fresh = [row for row in asked if row["id"] not in known]
+        outcomes = await self._outcomes(stage, fresh, tally)
+        known |= {row["id"]: row for row in outcomes}
+        rows = [known[row["id"]] for row in asked]
         part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
         commit, won = await asyncio.to_thread(
             self._ledger.settle,
@@ -159,8 +170,13 @@ class AskWorker:
             parts.remember(commit, part)
         return commit, won
 
+    def _answered(self, stage: RoleStage, shard: str, asked: list[Row]) -> dict[str, Row]:
+        """Return what the same role and model have said of these rows under earlier recipes."""
+        words = ASKS_ABOUT[stage.stage]
+        return answered(self._ledger, stage.stage, stage.earlier, shard, asked, words)
+
     async def _ask_again(
-        self, stage: RoleStage, old: Commit, address: Address, parts: "_Parts"
+        self, stage: RoleStage, old: Commit, address: Address, parts: Parts
     ) -> tuple[Commit, bool]:
         """Ask about the rows to be retried alone; replace the part if one of them came through."""
         began = time.monotonic()
@@ -196,56 +212,6 @@ class AskWorker:
             outcome_row(row["id"], outcome, stage, SCHEMAS[stage.stage])
             for row, outcome in zip(asked, outcomes, strict=True)
         ]
-
-
-class _Parts:
-    """The parts of one shard, each read once: segments serve the backward role and the judge."""
-
-    def __init__(self, ledger: Ledger, address: Address) -> None:
-        self._ledger = ledger
-        self._address = address
-        self._tables: dict[str, tuple[Commit, pa.Table]] = {}
-
-    def remember(self, commit: Commit, part: pa.Table) -> None:
-        self._tables[commit.key] = commit, part
-
-    async def kept(self, upstream: Upstream) -> list[Row]:
-        """Return the kept rows of a stage's committed part. Raises: KeyMissing, StoreError."""
-        _, part = await asyncio.to_thread(self._read, upstream)
-        return [row for row in part.to_pylist() if is_kept(row)]
-
-    async def name(self, upstream: Upstream) -> str:
-        """Return the key of the part that `kept` gave the rows of."""
-        commit, _ = await asyncio.to_thread(self._read, upstream)
-        return commit.part
-
-    def _read(self, upstream: Upstream) -> tuple[Commit, pa.Table]:
-        key = stage_key(upstream.stage, upstream.key_fingerprint, self._address.shard)
-        if key not in self._tables:
-            commit = self._ledger.commit_of(upstream.stage, key)
-            if commit is None:
-                raise KeyMissing(f"{upstream.stage}/{key}: {self._address.name} is not committed")
-            self._tables[key] = commit, self._ledger.read_part(commit)
-        return self._tables[key]
-
-
-def joined(lead: list[Row], others: list[list[Row]], address: Address) -> list[Row]:
-    """Return the leading rows with the others' columns added by id. Rows: N leading -> N.
-
-    Raises: AccountingError where another upstream lacks an id, or where ids repeat.
-    """
-    if len({row["id"] for row in lead}) != len(lead):
-        raise AccountingError(f"{address.name}: an id occurs twice")
-    by_id = [{row["id"]: row for row in rows} for rows in others]
-    whole_rows = []
-    for row in lead:
-        whole: Row = {}
-        for rows in by_id:
-            if row["id"] not in rows:
-                raise AccountingError(f"{address.name}: row {row['id']!r} is missing upstream")
-            whole |= rows[row["id"]]
-        whole_rows.append(whole | row)
-    return whole_rows
 
 
 class Tally:

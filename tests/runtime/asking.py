@@ -10,8 +10,9 @@ from backtrans.records import SEGMENT, Counts, Reject, Row, rejected, table
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.role import Role
 from backtrans.roles.score import Score
-from backtrans.stages.ask import AskWork, RoleStage, Upstream
+from backtrans.stages.ask import AskWork, RoleStage
 from backtrans.store import Store, StoreSettings
+from backtrans.upstream import Upstream
 from backtrans.work import Address
 
 SELECT = Upstream("select", "select-1")
