@@ -12,11 +12,11 @@ Does not know: parts and splits, nor how their bytes are removed (`purge`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import SplitResult, urlsplit
 
 import pyarrow as pa
 from pydantic import TypeAdapter
 
+from backtrans.corpus.urls import domains_over, plain_domain, plain_url
 from backtrans.entries import decoded, encoded
 from backtrans.errors import ConfigError
 from backtrans.ledger import Ledger
@@ -70,9 +70,8 @@ class Withdrawn:
             return None
         if plain_url(url) in self.urls:
             return f"url {url}"
-        labels = plain_domain(url).split(".")
-        for start in range(len(labels)):
-            if (domain := ".".join(labels[start:])) in self.domains:
+        for domain in domains_over(url):
+            if domain in self.domains:
                 return f"domain {domain}"
         return None
 
@@ -82,30 +81,6 @@ class Withdrawn:
             return [False] * rows.num_rows
         columns = (rows[name].to_pylist() for name in COLUMNS)
         return [self.why(*row) is not None for row in zip(*columns, strict=True)]
-
-
-def plain_url(url: str) -> str:
-    """Return what two spellings of one page share.
-
-    Without scheme, fragment, "www." and last slash, the host in lower case: a takedown means the
-    page, and had better take one spelling too many than leave one.
-    """
-    parts = _split(url)
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{plain_domain(url)}{parts.path.rstrip('/')}{query}"
-
-
-def plain_domain(url: str) -> str:
-    """Return the host of a URL, or a bare domain, in lower case, without "www." and port."""
-    return (_split(url).hostname or "").rstrip(".").removeprefix("www.")
-
-
-def _split(url: str) -> SplitResult:
-    url = url.strip()
-    try:
-        return urlsplit(url if "//" in url else f"//{url}")
-    except ValueError:  # not a URL, such as an open bracket for a host
-        return urlsplit("")
 
 
 def asked(entries: Sequence[tuple[str, str]], reason: str = "", requested_at: str = "") -> Takedown:

@@ -13,11 +13,12 @@ import pytest
 
 from backtrans import custody
 from backtrans.changes import changes
+from backtrans.corpus.urls import plain_domain, plain_url
 from backtrans.errors import ConfigError, StoreError
 from backtrans.expiry import expire
 from backtrans.pipeline import Pipeline
 from backtrans.snapshots import latest, numbered, read_split, snapshots
-from backtrans.takedown import asked, listed, plain_domain, plain_url, record, together, withdrawn
+from backtrans.takedown import asked, listed, record, together, withdrawn
 from tests.cuts import Cut, CutOff
 from tests.jobs import Silent, config, document, published, write_corpus, write_jsonl
 
