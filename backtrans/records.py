@@ -48,6 +48,9 @@ REASONS: dict[str, str] = {
     "too_short": "fewer characters than the recipe's min_chars",
     "too_long": "more characters than the recipe's max_chars",
     "taken_down": "withdrawn by a takedown before it was read",
+    "personal_data": "personal data of a kind that the recipe drops",
+    "secret": "a password, key or token, where the recipe drops them",
+    "contaminated": "words of an evaluation set that the recipe names",
     # asking
     "prompt_too_long": "prompt and output together exceed the engine's context",
     "refused": "the engine refused the request",
