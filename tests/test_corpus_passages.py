@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtrans.corpus.document import Document
-from backtrans.corpus.passages import packed, paragraphs
+from backtrans.corpus.paragraphs import paragraphs
+from backtrans.corpus.passages import packed
 from backtrans.corpus.reader import ReaderSettings, documents
 from backtrans.corpus.segment import SegmentSettings, Span, spans
 from backtrans.records import Reject
@@ -79,11 +80,10 @@ def test_what_greed_would_lose_is_held() -> None:
 
 def test_a_long_paragraph_is_cut_after_sentences() -> None:
     sentence = "Tea is a drink that is made with hot water, as Dr. Smith of the U.S. said (twice.) "
-    found = passages((sentence * 60).strip())
-    assert len(found) == 2
-    for passage in found:
-        assert passage.startswith("Tea is")
-        assert passage.endswith("(twice.)")
+    for chars in range(10, 100, 5):
+        for passage in passages(f"{prose(chars)}. {sentence * 60}".strip()):
+            assert passage.startswith(("Tea is", "aaa"))
+            assert passage.endswith("(twice.)")
 
 
 def test_chinese_and_japanese_sentences_end_without_white_space() -> None:
