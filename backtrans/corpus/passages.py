@@ -1,9 +1,9 @@
 """Cut a plain text between paragraphs into passages of a length that a response may have.
 
 Promises: passages are disjoint, in order, within min_chars to max_chars, and start and end at
-characters that are not white space; together they hold as many of the text's characters as any
-choice of runs of its paragraphs does; a text within the range is one passage, so the passages of a
-passage are that passage; the time is linear in the text's length.
+characters that are not white space; together they hold as many of the text's characters, white
+space between them aside, as any choice of runs of its paragraphs does; a text within the range is
+one passage, so the passages of a passage are that passage; the time is linear in the text's length.
 
 Does not know: headers and sections, HTML, what a passage says.
 """
