@@ -220,7 +220,7 @@ def test_a_credential_refuses_its_text_without_being_told(text: str, secret: str
         'api_key = "your-api-key-goes-here"',
         'password = os.environ["DATABASE_PASSWORD_2"]',
         "password: get_the_password_from_vault2()",
-        'token = "xxxxxxxxxxxxxxxxxxxxxxxx"',
+        'token = "xxxxxxxxxxxxxxxxxxxxxxxx" or "token": "aaaa1111aaaa1111"',
         'API_KEY="${MY_SECRET_KEY_2}"',
         'tokenizer = "distilbert-base-uncased-finetuned-sst-2-english"',
         "https://user:<password>@host/ and https://user:$PASS@host and https://user:***@host",
@@ -273,6 +273,8 @@ def test_finds_that_overlap_get_one_mask_and_the_name_of_the_longest() -> None:
     # The password and the host together have an address's form.
     assert treated("ftp://jane:hunter2@acme.io/x", MASK_ALL) == Treated("[secret]/x", ["secret"])
     assert [find.kind for find in finds("Tel: 4111111111111111")] == ["card"]
+    # The telephone number would be 12 4111 1111 1111.
+    assert treated("Tel: 12 4111 1111 1111 1111", MASK_ALL) == Treated("Tel: [card]", ["card"])
 
 
 def test_what_is_found_only_beside_a_mask_is_masked_too() -> None:
