@@ -84,6 +84,9 @@ REASONS: dict[str, str] = {
     "gopher_duplicate_line_chars": "too many characters in lines that came before in it",
     "gopher_duplicate_ngrams": "too many characters in runs of words that came before in it",
     "gopher_top_ngram": "one run of words takes up too many of its characters",
+    "personal_data": "personal data of a kind that the recipe drops",
+    "secret": "a password, key or token, where the recipe drops them",
+    "contaminated": "words of an evaluation set that the recipe names",
     # asking
     "prompt_too_long": "prompt and output together exceed the engine's context",
     "refused": "the engine refused the request",

@@ -27,7 +27,7 @@ class Span:
 class SegmentSettings:
     """How documents are cut. All of it decides the result."""
 
-    method: Literal["document"] = "document"
+    method: Literal["document", "passages"] = "document"
     # Source: Humpback (2308.06259), section 3.1: segments of 600 to 3,000 characters.
     min_chars: int = 600
     max_chars: int = 3_000
@@ -58,6 +58,13 @@ def whole(document: Document, settings: SegmentSettings) -> list[Span] | Reject:
     return [Span(start, end)]
 
 
+def _passages(document: Document, settings: SegmentSettings) -> list[Span] | Reject:
+    from backtrans.corpus.passages import passages  # late: it is made of what stands here
+
+    return passages(document, settings)
+
+
 _METHODS: dict[str, Callable[[Document, SegmentSettings], list[Span] | Reject]] = {
-    "document": whole
+    "document": whole,
+    "passages": _passages,
 }
