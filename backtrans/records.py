@@ -43,10 +43,15 @@ REASONS: dict[str, str] = {
     "unreadable_row_group": "a row of a Parquet row group that cannot be decoded",
     "provenance_too_long": "id, source, url, dates and metadata together over the reader's limit",
     "unreadable_value": "metadata that has no Python value, or no JSON text",
+    "page_too_large": "a web page over the reader's byte limit",
+    "not_answered": "an archived answer whose status is not 200 to 299",
+    "not_text": "an archived record that is neither HTML nor plain text",
+    "undecodable_body": "an archived body whose content or transfer encoding cannot be undone",
     # selecting
     "text_empty": "nothing but white space",
     "too_short": "fewer characters than the recipe's min_chars",
     "too_long": "more characters than the recipe's max_chars",
+    "no_segment": "no piece between its headers could be a response; the detail counts why",
     "taken_down": "withdrawn by a takedown before it was read",
     # asking
     "prompt_too_long": "prompt and output together exceed the engine's context",
