@@ -12,7 +12,8 @@ import tracemalloc
 
 import numpy as np
 
-from backtrans.corpus.contamination import EvaluationSet, NGrams
+from backtrans.corpus.contamination import NGrams
+from backtrans.corpus.evaluation import EvaluationSet
 from backtrans.corpus.words import words
 
 N = 13

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtrans.corpus import contamination
-from backtrans.corpus.contamination import EvaluationSet, Match, NGrams, overlap, overlaps
-from backtrans.corpus.evaluation import read_evaluation
+from backtrans.corpus.contamination import Match, NGrams, overlap, overlaps
+from backtrans.corpus.evaluation import EvaluationSet, read_evaluation
 from backtrans.corpus.words import gram_hashes, word_hashes, words
 from backtrans.errors import ConfigError, InputError
 
@@ -67,7 +67,7 @@ COPIES = {
     "with soft hyphens": QUESTION.replace("char", "ch\u00adar").replace("much", "mu\u200bch"),
     "in Markdown": QUESTION.replace("baker's dozen", "**baker's** _dozen_").replace("; ", ";\n> "),
     "with links": QUESTION.replace("dozen", "[dozen](https://acme.io/dozen)"),
-    "in HTML": f"<p>{QUESTION}</p>".replace("each", "<b>each</b>").replace("How", "<a href='x'>How</a>"),
+    "in HTML": f"<p>{QUESTION}</p>".replace("each", "<b>each</b>").replace("How", "<i id='1'>How</i>"),
     "with entities": QUESTION.replace("'", "&#39;").replace("£", "&pound;").replace("é", "&#xe9;"),
 }  # fmt: skip
 

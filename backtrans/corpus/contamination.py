@@ -24,6 +24,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from backtrans.corpus.evaluation import EvaluationSet
 from backtrans.corpus.words import VERSION, Hashes, gram_hashes, word_hashes, words
 from backtrans.errors import ConfigError
 from backtrans.records import Reject
@@ -37,31 +38,7 @@ WINDOW_WORDS = 2**16
 BATCH_WORDS = 2**18
 """Words of evaluation texts hashed at once."""
 
-SET_NAME = re.compile(r"[A-Za-z0-9][\w./-]{0,199}")
 _DETAIL = re.compile(r"([\d,]+) words of (\S+) row ([\d,]+): (.*)", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationSet:
-    """An evaluation set: of each row its texts, such as a prompt and an answer."""
-
-    name: str
-    texts: Sequence[Sequence[str]]
-
-    def __post_init__(self) -> None:
-        if not SET_NAME.fullmatch(self.name):
-            raise ConfigError(f"{self.name!r} cannot name an evaluation set: letters, digits, ._/-")
-
-    @property
-    def fingerprint(self) -> str:
-        """Name the set by its content: the same rows in the same order under the same name."""
-        digest = hashlib.sha256(self.name.encode())
-        for row in self.texts:
-            digest.update(b"\0row %d" % len(row))
-            for text in row:
-                data = text.encode("utf-8", "surrogatepass")
-                digest.update(b"\0%d\0" % len(data) + data)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Read the texts of an evaluation set's rows, from JSON Lines or Parquet.
+"""Read an evaluation set: the texts of its rows, from JSON Lines or Parquet.
 
 Promises: every row is read, or none: a row that nobody looks for would be a hole that nobody sees,
 so what would refuse a document here raises InputError.
@@ -6,7 +6,10 @@ so what would refuse a document here raises InputError.
 Does not know: where files lie; which field holds a prompt and which an answer.
 """
 
+import hashlib
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import orjson
@@ -14,16 +17,41 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtrans.corpus.compression import blocks
-from backtrans.corpus.contamination import EvaluationSet
 from backtrans.corpus.dolma import lines
 from backtrans.corpus.pages import WatchedFile
 from backtrans.corpus.reader import format_of
-from backtrans.errors import InputError
+from backtrans.errors import ConfigError, InputError
 from backtrans.records import Reject
 
 # Source: as for documents, far over any row of an evaluation set.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 BATCH_ROWS = 256
+
+# A reject's detail names the set, and is read again: no white space.
+SET_NAME = re.compile(r"[A-Za-z0-9][\w./-]{0,199}")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSet:
+    """An evaluation set: of each row its texts, such as a prompt and an answer."""
+
+    name: str
+    texts: Sequence[Sequence[str]]
+
+    def __post_init__(self) -> None:
+        if not SET_NAME.fullmatch(self.name):
+            raise ConfigError(f"{self.name!r} cannot name an evaluation set: letters, digits, ._/-")
+
+    @property
+    def fingerprint(self) -> str:
+        """Name the set by its content: the same rows in the same order under the same name."""
+        digest = hashlib.sha256(self.name.encode())
+        for row in self.texts:
+            digest.update(b"\0row %d" % len(row))
+            for text in row:
+                data = text.encode("utf-8", "surrogatepass")
+                digest.update(b"\0%d\0" % len(data) + data)
+        return digest.hexdigest()
 
 
 def read_evaluation(
