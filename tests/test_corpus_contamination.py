@@ -67,7 +67,7 @@ COPIES = {
     "with soft hyphens": QUESTION.replace("char", "ch\u00adar").replace("much", "mu\u200bch"),
     "in Markdown": QUESTION.replace("baker's dozen", "**baker's** _dozen_").replace("; ", ";\n> "),
     "with links": QUESTION.replace("dozen", "[dozen](https://acme.io/dozen)"),
-    "in HTML": f"<p>{QUESTION}</p>".replace("each", "<b>each</b>").replace("How", "<i id='1'>How</i>"),
+    "in HTML": f"<p>{QUESTION}</p>".replace("each", "<b>each</b>").replace("How", "<i x='y'>How"),
     "with entities": QUESTION.replace("'", "&#39;").replace("£", "&pound;").replace("é", "&#xe9;"),
 }  # fmt: skip
 
