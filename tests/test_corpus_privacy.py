@@ -312,6 +312,9 @@ def test_to_treat_a_treated_text_changes_nothing_and_finds_nothing(text: str) ->
     assert Privacy(MASK_ALL).treat(once.text) == Treated(once.text, [])
     assert finds(once.text) == []
     assert (once.text == text) == (once.found == [])
+    if not any(mask in text for mask in MASKS.values()):
+        masks = re.findall("|".join(map(re.escape, MASKS.values())), once.text)
+        assert masks == [MASKS[kind] for kind in once.found]
 
 
 @given(texts)
