@@ -27,7 +27,8 @@ class Span:
 class SegmentSettings:
     """How documents are cut. All of it decides the result."""
 
-    method: Literal["document"] = "document"
+    # "auto" is "headers" for what came from a web page, and "document" for any other text.
+    method: Literal["auto", "document", "headers"] = "auto"
     # Source: Humpback (2308.06259), section 3.1: segments of 600 to 3,000 characters.
     min_chars: int = 600
     max_chars: int = 3_000
@@ -58,6 +59,19 @@ def whole(document: Document, settings: SegmentSettings) -> list[Span] | Reject:
     return [Span(start, end)]
 
 
+def _auto(document: Document, settings: SegmentSettings) -> list[Span] | Reject:
+    return (_headers if document.form == "markdown" else whole)(document, settings)
+
+
+def _headers(document: Document, settings: SegmentSettings) -> list[Span] | Reject:
+    from backtrans.corpus.headers import sections  # late: it is made of what stands here
+
+    return sections(document, settings)
+
+
+# Here is a place for "passages".
 _METHODS: dict[str, Callable[[Document, SegmentSettings], list[Span] | Reject]] = {
-    "document": whole
+    "auto": _auto,
+    "document": whole,
+    "headers": _headers,
 }
