@@ -15,7 +15,7 @@ from typing import Any
 
 from backtrans.config import Config
 from backtrans.corpus.reader import ReaderSettings
-from backtrans.corpus.segment import SegmentSettings
+from backtrans.corpus.span import SegmentSettings
 from backtrans.dialogue import Generate
 from backtrans.engines.engine import EngineSettings
 from backtrans.engines.model_files import model_fingerprint

@@ -11,7 +11,8 @@ from backtrans.corpus.document import Document
 from backtrans.corpus.paragraphs import paragraphs
 from backtrans.corpus.passages import packed
 from backtrans.corpus.reader import ReaderSettings, documents
-from backtrans.corpus.segment import SegmentSettings, Span, spans
+from backtrans.corpus.segment import spans
+from backtrans.corpus.span import SegmentSettings, Span
 from backtrans.records import Reject
 
 REAL = Path(__file__).parents[2] / "shared/data/dolma/cc_en_head-0091.jsonl.gz"

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtrans.corpus.document import Document
-from backtrans.corpus.segment import SegmentSettings, Span, spans
+from backtrans.corpus.segment import spans
+from backtrans.corpus.span import SegmentSettings, Span
 from backtrans.errors import ConfigError
 from backtrans.records import Reject
 

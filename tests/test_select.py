@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backtrans.corpus.reader import ReaderSettings
-from backtrans.corpus.segment import SegmentSettings, Span
+from backtrans.corpus.span import SegmentSettings, Span
 from backtrans.errors import InputError
 from backtrans.ledger import Commit, Ledger, index_key
 from backtrans.records import SEGMENT, Row, is_kept

@@ -7,11 +7,16 @@ Does not know: file formats, where a file lies.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from backtrans.records import Reject
 
 FIELDS = ("text", "id", "source", "url", "added", "created", "metadata")
 """The fields that a column mapping may name."""
+
+
+Form = Literal["text", "markdown"]
+"""How a text is to be read: as it is, or with the headers, lists and code of Markdown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,7 @@ class Document(Provenance):
     """One document of a corpus."""
 
     text: str
+    form: Form = "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

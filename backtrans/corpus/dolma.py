@@ -102,7 +102,7 @@ def parse(line: bytes, keys: Mapping[str, str]) -> Document | Unread:
     if url is None and isinstance(metadata, dict):
         url = metadata.get("url")  # where Dolma's web sources have it
     try:
-        about = {
+        about: dict[str, Any] = {
             "id": as_text(value.get(keys["id"])),
             "source": as_text(value.get(keys["source"])),
             "url": as_text(url),

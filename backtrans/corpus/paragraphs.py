@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from backtrans.corpus.segment import Span
+from backtrans.corpus.span import Span
 
 Kind = Literal["prose", "list", "table", "code"]
 

@@ -201,7 +201,7 @@ def _value(cell: pa.Scalar) -> Any:
 
 def _record(wanted: Mapping[str, str], row: tuple[Any, ...]) -> Document | Unread:
     """Turn one row into a document, or say why it is none."""
-    about: dict[str, str | None] = {}
+    about: dict[str, Any] = {}
     reject = None
     for (field, column), value in zip(wanted.items(), row, strict=True):
         found = _field(field, column, value)

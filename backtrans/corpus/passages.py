@@ -12,7 +12,7 @@ from collections import deque
 
 from backtrans.corpus.document import Document
 from backtrans.corpus.paragraphs import paragraphs, pieces
-from backtrans.corpus.segment import SegmentSettings, Span, whole
+from backtrans.corpus.span import SegmentSettings, Span, whole
 from backtrans.records import Reject
 
 

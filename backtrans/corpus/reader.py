@@ -10,15 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
-from backtrans.corpus.compression import BOM, compression_of
+from backtrans.corpus.clueweb import KEYS, is_clueweb
+from backtrans.corpus.compression import BOM, blocks, compression_of
 from backtrans.corpus.document import FIELDS, Records, bounded
 from backtrans.corpus.dolma import read_dolma
 from backtrans.corpus.parquet import read_parquet
+from backtrans.corpus.warc import read_warc
 from backtrans.errors import ConfigError, InputError
 
-Format = Literal["dolma", "parquet"]
+Format = Literal["dolma", "clueweb", "parquet", "warc"]
 
 PARQUET_MAGIC = b"PAR1"
+WARC_MAGIC = b"WARC/"
 DOLMA_NAMES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 
 
@@ -26,7 +29,7 @@ DOLMA_NAMES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.
 class ReaderSettings:
     """How a corpus is read. All of it decides the result."""
 
-    format: Literal["auto", "dolma", "parquet"] = "auto"
+    format: Literal["auto", "dolma", "clueweb", "parquet", "warc"] = "auto"
     columns: Mapping[str, str] = field(default_factory=dict)  # our field -> their column or key
     # Source: far over any web document. A line of JSON that is nothing but empty lists takes some
     # thirty times its bytes when it is parsed: half a GiB, for each of several workers.
@@ -36,6 +39,9 @@ class ReaderSettings:
     # Source: pyarrow closes a page after 1,024 values at the earliest: documents of 256 KiB on
     # average make pages as large as this. It takes several times as much memory.
     max_page_bytes: int = 256 * 1024 * 1024
+    # Source: over the 5 MiB at which Common Crawl cuts a page off. A page takes some thirty times
+    # its bytes while it is parsed.
+    max_html_bytes: int = 8 * 1024 * 1024
     # Source: ten times what web corpora say of a document at most. With shards of 1,024 rows,
     # 128 Mi characters are held at once.
     max_provenance_chars: int = 128 * 1024
@@ -56,13 +62,27 @@ def format_of(file: BinaryIO, name: str) -> Format:
     head = file.read(64)
     if head.startswith(PARQUET_MAGIC):
         return "parquet"
-    if compression_of(head) != "none":
-        return "dolma"
-    if name.endswith(".parquet"):
+    if head.startswith(WARC_MAGIC):
+        return "warc"
+    compressed = compression_of(head) != "none"
+    if name.endswith(".parquet") and not compressed:
         return "parquet"
-    if name.endswith(DOLMA_NAMES) or head.removeprefix(BOM).lstrip().startswith(b"{"):
-        return "dolma"
-    raise InputError(f"{name}: neither its name nor its first bytes tell JSON Lines or Parquet")
+    like_json = head.removeprefix(BOM).lstrip().startswith(b"{")
+    if not compressed and not like_json and not name.endswith(DOLMA_NAMES):
+        raise InputError(
+            f"{name}: neither its name nor its first bytes tell JSON Lines, Parquet or WARC"
+        )
+    start = _start_of_text(file, name)
+    if start.startswith(WARC_MAGIC):
+        return "warc"
+    return "clueweb" if is_clueweb(start) else "dolma"
+
+
+def _start_of_text(file: BinaryIO, name: str) -> bytes:
+    """Return the first bytes of an object, decompressed: some of its first line at least."""
+    pieces = blocks(file, name)
+    start = next((piece for piece in pieces if isinstance(piece, bytes) and piece), b"")
+    return start.removeprefix(BOM).lstrip()
 
 
 def documents(file: BinaryIO, name: str, settings: ReaderSettings) -> Records:
@@ -74,7 +94,11 @@ def documents(file: BinaryIO, name: str, settings: ReaderSettings) -> Records:
     if kind == "parquet":
         limits = (settings.max_decoded_bytes, settings.max_page_bytes)
         records = read_parquet(file, name, settings.columns, *limits)
+    elif kind == "warc":
+        limits = (settings.max_html_bytes, settings.max_decoded_bytes)
+        records = read_warc(file, name, *limits)
     else:
         limits = (settings.max_line_bytes, settings.max_decoded_bytes)
-        records = read_dolma(file, name, settings.columns, *limits)
+        columns = {**KEYS, **settings.columns} if kind == "clueweb" else settings.columns
+        records = read_dolma(file, name, columns, *limits)
     return ((row, bounded(record, settings.max_provenance_chars)) for row, record in records)

@@ -19,7 +19,8 @@ from itertools import chain, islice
 
 from backtrans.corpus.document import Document, Record, Unread
 from backtrans.corpus.reader import ReaderSettings, documents
-from backtrans.corpus.segment import SegmentSettings, Span, spans
+from backtrans.corpus.segment import spans
+from backtrans.corpus.span import SegmentSettings, Span
 from backtrans.ledger import Commit, Index, Ledger, Usage, fingerprint, index_key, stage_key
 from backtrans.records import SEGMENT, Reject, Row, is_kept, rejected, table
 from backtrans.retry import NO_RETRY, Retry
