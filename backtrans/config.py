@@ -10,6 +10,8 @@ Does not know: stores, engines, Ray. Only `pipeline` reads a `Config`; the rest 
 """
 
 import difflib
+import json
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,10 @@ def load(path: Path) -> Config:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: holds no mapping; it needs the keys recipe and placement")
     try:
-        config = Config.model_validate(raw)
+        # As JSON: its lists are tuples where settings hold tuples, and nothing else is converted.
+        config = Config.model_validate_json(json.dumps(raw, default=str))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     except ValidationError as error:
         lines = [f"  {_explain(detail)}" for detail in error.errors()]
         raise ConfigError("\n".join([f"{path}: {len(lines)} error(s)", *lines])) from error
@@ -53,7 +58,7 @@ def load(path: Path) -> Config:
 def _explain(detail: Any) -> str:
     location = [part for part in detail["loc"] if part != "[key]"]
     where = ".".join(str(part) for part in location)
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _fields_at(location[:-1])
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
         return f"{where}: unknown key; did you mean {near[0]!r}? Known: {', '.join(known)}"
@@ -64,13 +69,17 @@ def _explain(detail: Any) -> str:
 
 
 def _fields_at(location: list[Any]) -> list[str]:
-    section: type[BaseModel] = Config
+    section: Any = Config
     for part in location:
-        annotation = section.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        section = annotation
-    return list(section.model_fields)
+        section = _types(section).get(part)
+    return list(_types(section))
+
+
+def _types(section: Any) -> dict[str, Any]:
+    """Return the fields of a section, or of the settings that stand as one, and their types."""
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return {name: field.annotation for name, field in section.model_fields.items()}
+    return {field.name: field.type for field in fields(section)} if is_dataclass(section) else {}
 
 
 def _anchored(config: Config, folder: Path) -> Config:
@@ -92,9 +101,16 @@ def _anchored(config: Config, folder: Path) -> Config:
     recipe, placement = config.recipe, config.placement
     models = Models(backward=model(recipe.models.backward), forward=model(recipe.models.forward))
     corpus = recipe.corpus.model_copy(update={"paths": [anchored(p) for p in recipe.corpus.paths]})
+    evaluations = recipe.select.evaluations
+    sets = [each.model_copy(update={"path": anchored(each.path)}) for each in evaluations.sets]
+    select = recipe.select.model_copy(
+        update={"evaluations": evaluations.model_copy(update={"sets": sets})}
+    )
     return config.model_copy(
         update={
-            "recipe": recipe.model_copy(update={"models": models, "corpus": corpus}),
+            "recipe": recipe.model_copy(
+                update={"models": models, "corpus": corpus, "select": select}
+            ),
             "placement": placement.model_copy(
                 update={
                     "root": anchored(placement.root),

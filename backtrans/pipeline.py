@@ -96,7 +96,7 @@ class Pipeline:
         changes: list[str] = []
         if last is not None:
             before, now = last["fingerprints"], self.resolved.fingerprints
-            changes = differences(last["recipe"], self.config.recipe.model_dump())
+            changes = differences(last["recipe"], self.config.recipe.model_dump(mode="json"))
             changes += differences(last["models"], self.resolved.models, "model content")
             changed = [stage.name for stage in STAGES if before.get(stage.name) != now[stage.name]]
         quarantined = {q.key for q in self.journal.quarantined(last["run"])} if last else set()
@@ -197,7 +197,7 @@ class Pipeline:
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
         record = {
             "run": run,
-            "recipe": self.config.recipe.model_dump(),
+            "recipe": self.config.recipe.model_dump(mode="json"),
             "placement": self.config.placement.model_dump(),
             "models": self.resolved.models,
             "asked": self.resolved.asked,

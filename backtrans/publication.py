@@ -75,7 +75,7 @@ class Publication:
                 language=tuple(told.language),
                 stages=stages(),
                 models=self._resolved.card_models,
-                recipe=self._config.recipe.model_dump(),
+                recipe=self._config.recipe.model_dump(mode="json"),
                 run=run,
                 made_at=made_at,
             ).rendered(rows, histogram)

@@ -113,6 +113,7 @@ _PROVENANCE = [
     ("document_id", pa.string()),
     ("start_char", pa.int64()),  # the segment's span in the document's text, end exclusive
     ("end_char", pa.int64()),
+    ("masked", pa.list_(pa.string())),  # kinds of personal data masked in it, in order
     ("source", pa.string()),
     ("url", pa.string()),
     ("added", pa.string()),

@@ -15,10 +15,12 @@ from typing import Any
 
 from backtrans.config import Config
 from backtrans.corpus.reader import ReaderSettings
+from backtrans.corpus.screening import ScreenSettings
 from backtrans.corpus.span import SegmentSettings
 from backtrans.dialogue import Generate
 from backtrans.engines.engine import EngineSettings
 from backtrans.engines.model_files import model_fingerprint
+from backtrans.evaluations import EvaluationFile, EvaluationSettings
 from backtrans.ledger import fingerprint, stage_key
 from backtrans.placement import Workers
 from backtrans.recipe import Model, Sampling
@@ -74,6 +76,23 @@ class Resolved:
             for role, model in (("backward", models.backward), ("forward", models.forward))
         ]
 
+    @property
+    def _screened(self) -> tuple[Any, ...]:
+        """What decides which segments are kept, but for evaluation sets; not what is off."""
+        select = self._recipe.select
+        on = [
+            [family, asdict(getattr(select.filters, family))] for family in select.filters.families
+        ]
+        band = [select.segmentation, select.min_chars, select.max_chars]
+        return band, sorted(on), asdict(select.privacy)
+
+    @cached_property
+    def evaluations(self) -> EvaluationSettings:
+        """The evaluation sets that no kept pair may hold."""
+        named = self._recipe.select.evaluations
+        files = tuple(EvaluationFile(s.name, s.path, tuple(s.fields)) for s in named.sets)
+        return EvaluationSettings(self.store, files, named.n_words, named.min_words)
+
     @cached_property
     def asked(self) -> dict[str, str]:
         """Name what answers in each role stage: the role and its model, whatever is asked about."""
@@ -89,14 +108,17 @@ class Resolved:
         """What each stage depends on, hashed, with what its upstream depends on."""
         recipe = self._recipe
         reading = recipe.corpus.model_dump(exclude={"paths"})
-        select = fingerprint(select_stage.VERSION, reading, recipe.select.model_dump())
+        screened = [*self._screened, self.evaluations.fingerprint()]
+        select = fingerprint(select_stage.VERSION, reading, *screened)
         backtranslate = fingerprint("backtranslate", self.asked["backtranslate"], select)
         score = fingerprint("score", self.asked["score"], backtranslate)
         return {
             "select": select,
             "backtranslate": backtranslate,
             "score": score,
-            "curate": fingerprint("curate", recipe.curate.model_dump(), score),
+            "curate": fingerprint(
+                "curate", recipe.curate.model_dump(), self.evaluations.fingerprint(), score
+            ),
         }
 
     def key(self, stage: str, shard: str) -> str:
@@ -137,9 +159,15 @@ class Resolved:
                 corpus.max_line_bytes,
                 corpus.max_decoded_bytes,
                 corpus.max_page_bytes,
+                corpus.max_html_bytes,
                 corpus.max_provenance_chars,
             ),
-            SegmentSettings(min_chars=select.min_chars, max_chars=select.max_chars),
+            ScreenSettings(
+                SegmentSettings(select.segmentation, select.min_chars, select.max_chars),
+                select.filters,
+                select.privacy,
+            ),
+            self.evaluations,
             corpus.shard_rows,
             self.fingerprints["select"],
             run,
@@ -230,6 +258,7 @@ class Resolved:
             backtranslate_key=found["backtranslate"],
             score_key=found["score"],
             curate_key=found["curate"],
+            evaluations=self.evaluations,
         )
 
     def runtime_settings(self, run: str, workers: Workers) -> RuntimeSettings:

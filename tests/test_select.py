@@ -14,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backtrans.corpus import screening
 from backtrans.corpus.reader import ReaderSettings
+from backtrans.corpus.screening import ScreenSettings
 from backtrans.corpus.span import SegmentSettings, Span
 from backtrans.errors import InputError
+from backtrans.evaluations import EvaluationSettings
 from backtrans.ledger import Commit, Ledger, index_key
 from backtrans.records import SEGMENT, Row, is_kept
-from backtrans.stages import select
 from backtrans.stages.select import SelectWork, select_key, shard_identity
 from backtrans.store import Store, StoreSettings, content_fingerprint, list_inputs
 from backtrans.work import Address
@@ -46,7 +48,8 @@ class Corpus:
             "store": self.root,
             "input": StoreSettings(str(self.inputs)),
             "reader": ReaderSettings(),
-            "segment": SegmentSettings(min_chars=3, max_chars=30),
+            "screen": ScreenSettings(SegmentSettings(min_chars=3, max_chars=30)),
+            "evaluations": EvaluationSettings(self.root),
             "shard_rows": shard_rows,
             "stage_fingerprint": STAGE_FINGERPRINT,
             "run": run,
@@ -90,7 +93,8 @@ def test_a_segment_carries_its_text_its_place_and_where_it_came_from(corpus: Cor
         "id": f"{shard[:16]}-000000", "text": "Make tea.", "object": address.object, "row": 0,
         "document_id": "d1", "start_char": 1, "end_char": 10, "source": "web",
         "url": "https://example.org", "added": "a", "created": "c",
-        "metadata": '{"url":"https://example.org"}', "reject_reason": None, "reject_detail": None,
+        "metadata": '{"url":"https://example.org"}', "masked": [],
+        "reject_reason": None, "reject_detail": None,
     }  # fmt: skip
 
 
@@ -276,7 +280,7 @@ def test_two_workers_on_one_object_commit_each_shard_once(corpus: Corpus) -> Non
 def test_a_document_of_several_segments_counts_each(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(select, "spans", lambda document, settings: [Span(0, 4), Span(5, 8)])
+    monkeypatch.setattr(screening, "spans", lambda document, settings: [Span(0, 4), Span(5, 8)])
     address = corpus.put("a.jsonl", jsonl(["good tea", "more tea"]))
     commits, _ = corpus.select(address)
     shard = commits[0].shard[:16]

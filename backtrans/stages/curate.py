@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from backtrans.corpus.contamination import NGrams
 from backtrans.errors import StoreError
+from backtrans.evaluations import EvaluationSettings, index
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
 from backtrans.records import CURATED, Reject, Row, is_kept, rejected, table
 from backtrans.store import Store, StoreSettings
@@ -50,9 +52,17 @@ class Thresholds:
 
 
 def curate(
-    segments: dict[str, Row], pairs: dict[str, Row], scores: list[Row], thresholds: Thresholds
+    segments: dict[str, Row],
+    pairs: dict[str, Row],
+    scores: list[Row],
+    thresholds: Thresholds,
+    evaluations: NGrams | None = None,
 ) -> list[Row]:
-    """Join kept scores with their pairs and segments and judge each. Rows: N scores -> N."""
+    """Join kept scores with their pairs and segments and judge each. Rows: N scores -> N.
+
+    An instruction that is an evaluation set's goes whatever its score; responses have been looked
+    at when they were selected.
+    """
     rows = []
     for score in scores:
         segment, pair = segments[score["id"]], pairs[score["id"]]
@@ -66,7 +76,8 @@ def curate(
             "forward_role": score["role_version"],
             "forward_model": score["model"],
         }
-        verdict = thresholds.judge(score)
+        match = evaluations.match(pair["instruction"]) if evaluations else None
+        verdict = thresholds.judge(score) if match is None else match.reject
         if isinstance(verdict, Reject):
             # The text stays in the segment's part; a refused row need not carry it again.
             rows.append(rejected({**row, "response": None}, verdict))
@@ -86,6 +97,7 @@ class CurateWork:
     backtranslate_key: str
     score_key: str
     curate_key: str
+    evaluations: EvaluationSettings
     name: str = STAGE
     uses_engine: bool = False
     gpus_each: float = 0.0
@@ -101,6 +113,7 @@ class CurateWorker:
     def __init__(self, work: CurateWork, ledger: Ledger) -> None:
         self._work = work
         self._ledger = ledger
+        self._evaluations = index(work.evaluations)
 
     async def do(self, address: Address) -> tuple[list[Commit], int]:
         """Curate a shard unless that is done. Raises: StoreError where an upstream is missing."""
@@ -124,6 +137,7 @@ class CurateWorker:
             {row["id"]: row for row in pairs},
             [{**row, "run": scored.run} for row in scores],
             work.thresholds,
+            self._evaluations,
         )
         part = table(rows, CURATED)
         commit, won = ledger.settle(

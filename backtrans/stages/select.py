@@ -17,10 +17,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from backtrans.corpus.document import Document, Record, Unread
+from backtrans.corpus.document import Record, Unread
 from backtrans.corpus.reader import ReaderSettings, documents
-from backtrans.corpus.segment import spans
-from backtrans.corpus.span import SegmentSettings, Span
+from backtrans.corpus.screening import Screen, ScreenSettings
+from backtrans.corpus.span import Span
+from backtrans.evaluations import EvaluationSettings, index
 from backtrans.ledger import Commit, Index, Ledger, Usage, fingerprint, index_key, stage_key
 from backtrans.records import SEGMENT, Reject, Row, is_kept, rejected, table
 from backtrans.retry import NO_RETRY, Retry
@@ -33,7 +34,7 @@ STAGE = "select"
 BROKE_OFF = "unreadable_rest"
 """The reason that stands for any number of rows, and maybe for shards that nobody has seen."""
 
-VERSION = "select/1"
+VERSION = "select/2"
 """Part of the fingerprint, like a role's: a new one when reading or cutting gives other rows."""
 
 
@@ -60,7 +61,8 @@ class SelectWork:
     store: StoreSettings  # of the root
     input: StoreSettings  # by which input objects are opened
     reader: ReaderSettings
-    segment: SegmentSettings
+    screen: ScreenSettings
+    evaluations: EvaluationSettings
     shard_rows: int
     stage_fingerprint: str
     run: str
@@ -71,7 +73,7 @@ class SelectWork:
     gpus_each: float = 0.0
 
     def open(self) -> "SelectWorker":
-        """Open the store in this process."""
+        """Open the store in this process, and the evaluation sets. Raises: InputError."""
         return SelectWorker(self, Ledger(Store(self.store)))
 
 
@@ -81,6 +83,7 @@ class SelectWorker:
     def __init__(self, work: SelectWork, ledger: Ledger) -> None:
         self._work = work
         self._ledger = ledger
+        self._screen = Screen(work.screen, index(work.evaluations))
 
     async def do(self, address: Address) -> tuple[list[Commit], int]:
         """Select from an object unless that is done.
@@ -136,7 +139,7 @@ class SelectWorker:
             deque(records, maxlen=0)
             return found, False
         began = time.monotonic()
-        rows_in, rows = select(records, shard, address.object, work.segment, work.withdrawn)
+        rows_in, rows = select(records, shard, address.object, self._screen, work.withdrawn)
         if found is not None:
             return self._replace(found, index, rows, Usage(seconds=time.monotonic() - began))
         part = table(rows, SEGMENT)
@@ -190,16 +193,13 @@ class Counted:
 
 
 def select(
-    records: Iterable[Record],
-    shard: str,
-    object_url: str,
-    settings: SegmentSettings,
-    withdrawn: Withdrawn,
+    records: Iterable[Record], shard: str, object_url: str, screen: Screen, withdrawn: Withdrawn
 ) -> tuple[int, list[Row]]:
     """Build the rows of a shard's part, and say how many there must be.
 
-    Rows: one a segment; one Reject a record that gives none. They are counted as they are found,
-    before rows are built of them.
+    Rows: one a segment, kept or refused; one Reject a record that gives none. They are counted as
+    they are found, before rows are built of them. A refused row has no text: its span says where
+    that stands.
     """
     rows_in = 0
     rows: list[Row] = []
@@ -214,42 +214,58 @@ def select(
             "created": record.created,
             "metadata": record.metadata,
         }
-        found = _pieces(record, settings)
         if why := withdrawn.why(record.id, record.url, object_url):
-            found = Reject("taken_down", why)
+            found: list[Span] | Reject = Reject("taken_down", why)
             about["metadata"] = None
-        if isinstance(found, Reject):
+        else:
+            found = record.reject if isinstance(record, Unread) else screen.spans(record)
+        if isinstance(found, Reject) or isinstance(record, Unread):
+            assert isinstance(found, Reject)
             rows_in += 1
             rows.append(rejected({"id": segment_id(shard, row_in_shard), **about}, found))
             continue
         rows_in += len(found)
-        for piece, (text, span) in enumerate(found):
+        for piece, span in enumerate(found):
             name = segment_id(shard, row_in_shard, piece if len(found) > 1 else None)
-            place = {"start_char": span.start, "end_char": span.end}
-            rows.append({"id": name, "text": text, **about, **place})
+            here = {"id": name, **about, "start_char": span.start, "end_char": span.end}
+            passed = screen.look(record.text[span.start : span.end], record)
+            if isinstance(passed, Reject):
+                rows.append(rejected(here, passed))
+            else:
+                rows.append({**here, "text": passed.text, "masked": passed.found})
     return rows_in, rows
 
 
 def merged(before: list[Row], fresh: list[Row], reasons: tuple[str, ...]) -> list[Row]:
-    """Return a shard's rows with those refused for these reasons as they have been read again.
+    """Return a shard's rows with documents refused for these reasons as they have been read again.
 
-    Rows: one or more a row that was refused so; all others as they were. Where the object had
-    broken off, whatever has been read from there on. What is refused again stays as it was.
+    Rows: a document of which a segment comes through now has its segments as they are read now;
+    all others as they were. Where the object had broken off, whatever has been read from there on.
     """
-    read: dict[int, list[Row]] = {}
-    for row in fresh:
-        read.setdefault(row["row"], []).append(row)
+    was, now = by_document(before), by_document(fresh)
     rows: list[Row] = []
-    for row in before:
-        if row["reject_reason"] not in reasons:
-            rows.append(row)
-        elif row["reject_reason"] == BROKE_OFF:
-            rest = [each for each in fresh if each["row"] >= row["row"]]
-            rows += rest or [row]
+    for row, old in was.items():
+        again = now.get(row, [])
+        if old[0]["reject_reason"] == BROKE_OFF:
+            rows += [each for each in fresh if each["row"] >= row] or old
+        elif kept_ids(again) - kept_ids(old) and any(r["reject_reason"] in reasons for r in old):
+            rows += again
         else:
-            again = read.get(row["row"], [])
-            rows += again if any(map(is_kept, again)) else [row]
+            rows += old
     return rows
+
+
+def by_document(rows: list[Row]) -> dict[int, list[Row]]:
+    """Return rows by the number of their document's row in the object, in order."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["row"], []).append(row)
+    return found
+
+
+def kept_ids(rows: list[Row]) -> set[str]:
+    """Return the ids of the rows that are kept."""
+    return {row["id"] for row in rows if is_kept(row)}
 
 
 def outcomes(rows: list[Row]) -> list[tuple[str, str | None]]:
@@ -260,15 +276,3 @@ def outcomes(rows: list[Row]) -> list[tuple[str, str | None]]:
 def ends_broken(rows: list[Row]) -> bool:
     """Say whether an object broke off within these rows."""
     return bool(rows) and rows[-1].get("reject_reason") == BROKE_OFF
-
-
-def _pieces(
-    record: Document | Unread, settings: SegmentSettings
-) -> list[tuple[str, Span]] | Reject:
-    """Return a record's segments, text and span, or why there are none."""
-    if isinstance(record, Unread):
-        return record.reject
-    found = spans(record, settings)
-    if isinstance(found, Reject):
-        return found
-    return [(record.text[span.start : span.end], span) for span in found]
