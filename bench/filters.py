@@ -1,4 +1,4 @@
-"""Filtering: documents a CPU-second for each family of rules, ours and datatrove's on the same words.
+"""Filtering: documents a CPU-second for each family, ours and datatrove's on the same words.
 
     python -m bench.filters [--documents 2000]
 
