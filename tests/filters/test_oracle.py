@@ -136,15 +136,13 @@ def test_agreement_says_something_since_each_rule_refuses_some_texts(
 @given(
     st.lists(st.sampled_from("abc"), min_size=1, max_size=60),
     st.integers(1, 6),
-    st.floats(0, 0.9),
-    st.sampled_from([(5, 6, 7), (2, 9), (7, 3), (1,)]),
+    st.lists(st.tuples(st.integers(1, 9), st.floats(0, 0.9)), min_size=1, max_size=4).map(tuple),
 )
 def test_runs_of_words_are_counted_as_if_each_were_looked_at(
-    letters: list[str], chars: int, most: float, lengths: tuple[int, ...]
+    letters: list[str], chars: int, bounds: tuple[tuple[int, float], ...]
 ) -> None:
     """Few different words and any bounds, so that no short cut goes unseen."""
     text = " ".join(letter * chars for letter in letters)
-    bounds = tuple((n, most / n) for n in lengths)
     of = GopherRepetitionFilter(
         language=oracle.OurWords(), top_n_grams=bounds[:1], dup_n_grams=bounds
     )

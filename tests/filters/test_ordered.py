@@ -89,7 +89,7 @@ def test_no_family_at_all_refuses_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        ("One. Two! Three? Four", 4),
+        ("One. Two! Three? Four… Five", 5),
         ("He said “go.” Then he went.", 2),
         ("At 3.5 p.m. it began.", 1),
         ("It cost 5 e.g. a lot.", 1),

@@ -125,6 +125,14 @@ def test_an_ngram_may_take_up_its_share_of_the_text_and_no_more(n: int, most: fl
     assert f"in the {n}-gram '{often}'" in (seen("gopher_top_ngram", refused, bounds) or "")
 
 
+def test_ngrams_may_be_bounded_in_any_order() -> None:
+    text = " ".join(f"tea pot {word}" for word in different(20))  # only "tea pot" comes again
+    for bounds in (((2, 0.1), (4, 0.9)), ((4, 0.9), (2, 0.1))):
+        settings = GopherRepetitionSettings(top_ngrams=bounds)
+        said = seen("gopher_top_ngram", text, FilterSettings(gopher_repetition=settings))
+        assert "2-gram 'tea pot'" in (said or "")
+
+
 @pytest.mark.parametrize(("n", "most"), GopherRepetitionSettings().duplicate_ngrams)
 def test_ngrams_that_came_before_may_hold_their_share_of_the_text_and_no_more(
     n: int, most: float
