@@ -93,7 +93,7 @@ AT_THE_THRESHOLD = [
     ("reinstruct_capitals", "NASA and ESA", "NASA, ESA and JAXA", "3 words in capitals, at most 2"),
     ("reinstruct_capitals", "A I 1984 C4 US UK", "A US UK ÉTÉ", "3 words"),
     ("reinstruct_pronouns", "We and she", "We and she and he", "3 personal pronouns, at most 2"),
-    ("reinstruct_pronouns", "You, the US, i.e. them and I.", "I, my own, us", "3 personal"),
+    ("reinstruct_pronouns", "We, the US, i.e. you and I.", "I, my own, us", "3 personal"),
 ]  # fmt: skip
 
 
