@@ -18,12 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datatrove.pipeline.filters import GopherRepetitionFilter
 from datatrove.utils.text import PUNCTUATION_SET, TERMINAL_PUNCTUATION
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backtrans.corpus.document import Document
 from backtrans.corpus.filters.candidate import Candidate
 from backtrans.corpus.filters.fineweb import TERMINAL, FineWebSettings
-from backtrans.corpus.filters.gopher import GopherQualitySettings
+from backtrans.corpus.filters.gopher import (
+    GopherQualitySettings,
+    GopherRepetitionSettings,
+    repetition_rules,
+    top_ngram,
+)
 from backtrans.corpus.filters.ordered import FilterSettings, rules_of
 from tests.filters import generated, oracle
 
@@ -34,7 +42,7 @@ SETTINGS = FilterSettings(
     fineweb=FineWebSettings(max_duplicate_chars=0.01),
 )
 FAMILIES = ("c4", "fineweb", "gopher_quality", "gopher_repetition")
-GENERATED = 2_400
+GENERATED = 2_064  # 86 of each kind
 RARE = list(dict.fromkeys(word for word in generated.WORDS if len(word) > 5))
 ALIKE_BUT_FOR_SPACES = " ".join(
     [f"{a}{b[0]} {b[1:]} {c} {d} {e}" for a, b, c, d, e in zip(*[iter(RARE[:60])] * 5, strict=True)]
@@ -123,6 +131,28 @@ def test_agreement_says_something_since_each_rule_refuses_some_texts(
         refused = sum(rule.why(Candidate(text, Document(text=text))) is not None for text in texts)
         if rule.name not in off_by_default:
             assert 5 <= refused <= len(texts) * 0.6, rule.name
+
+
+@given(
+    st.lists(st.sampled_from("abc"), min_size=1, max_size=60),
+    st.integers(1, 6),
+    st.lists(st.tuples(st.integers(1, 9), st.floats(0, 0.9)), min_size=1, max_size=4).map(tuple),
+)
+def test_runs_of_words_are_counted_as_if_each_were_looked_at(
+    letters: list[str], chars: int, bounds: tuple[tuple[int, float], ...]
+) -> None:
+    """Few different words and any bounds, so that no short cut goes unseen."""
+    text = " ".join(letter * chars for letter in letters)
+    of = GopherRepetitionFilter(
+        language=oracle.OurWords(), top_n_grams=bounds[:1], dup_n_grams=bounds
+    )
+    ours = GopherRepetitionSettings(top_ngrams=bounds[:1], duplicate_ngrams=bounds)
+    rules = repetition_rules(ours)
+    refused = any(rule.why(Candidate(text, Document(text=text))) for rule in rules)
+    assert oracle.kept(of, text)[0] != refused
+    several = GopherRepetitionFilter(language=oracle.OurWords(), top_n_grams=bounds, dup_n_grams=())
+    seen = top_ngram(Candidate(text, Document(text=text)), bounds)
+    assert oracle.kept(several, text)[0] == (seen is None)
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="no real Dolma documents in ../shared/data")

@@ -89,7 +89,7 @@ def _urls(listed: Iterable[str]) -> Callable[[Candidate], str | None]:
         if url.endswith(ANY_REST):
             begin = url.removesuffix(ANY_REST)
             # A last slash says where a prefix ends: /a/ is not the beginning of /ab.
-            gathered[plain_domain(url)].append(plain_url(begin) + "/" * begin.endswith("/"))
+            gathered[plain_domain(begin)].append(plain_url(begin) + "/" * begin.endswith("/"))
     prefixes = {domain: tuple(found) for domain, found in gathered.items()}
 
     def check(candidate: Candidate) -> str | None:

@@ -6,7 +6,8 @@
 Promises: a pure function of settings, text and document; the reason is that of the first rule in
 order that objects, so a count of reasons says what was refused, not all that was wrong with it.
 
-Does not know: rows and parts; how documents are cut.
+Does not know: rows and parts; how documents are cut. Settings travel to workers; `Filters` are made
+where they are used, since rules do not pickle.
 """
 
 from dataclasses import dataclass, field

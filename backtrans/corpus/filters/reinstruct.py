@@ -20,7 +20,7 @@ from backtrans.corpus.filters.rule import Rule, check_numbers, over
 SOURCE = "REInstruct (2408.10663), section 3.1"
 
 # "i." is the beginning of "i.e."; "US" and "IT" are names.
-PRONOUN = re.compile(r"\b(?:[Ww]e|WE|[Oo]ur|OUR|[Uu]s|[Mm]y|MY|[Hh]e|HE|[Ss]he|SHE|[Ii](?!\.))\b")
+PRONOUN = re.compile(r"\b(?:[Ww]e|WE|[Oo]ur|OUR|[Uu]s|[Mm]y|MY|[Hh]e|HE|[Ss]he|SHE|I|i(?!\.))\b")
 CAPITALS = re.compile(r"\b[^\W\d_a-z]{2,}\b")
 
 
