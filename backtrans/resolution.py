@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from backtrans.config import Config, Model, Sampling, Workers
+from backtrans.corpus import similarity
+from backtrans.corpus.duplicates import LikenessSettings
 from backtrans.corpus.reader import ReaderSettings
 from backtrans.corpus.segment import SegmentSettings
 from backtrans.dialogue import Generate
@@ -23,10 +25,14 @@ from backtrans.report.card import CardModel
 from backtrans.retry import Retry
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.score import Score
+from backtrans.stages import deduplicate as deduplicate_stage
 from backtrans.stages import select as select_stage
 from backtrans.stages.ask import AskWork, RoleStage, Upstream
 from backtrans.stages.curate import CurateWork, Thresholds
+from backtrans.stages.deduplicate import DeduplicateWork
+from backtrans.stages.match import MatchWork
 from backtrans.stages.select import SelectWork
+from backtrans.stages.spread import SpreadWork
 from backtrans.store import StoreSettings
 from backtrans.takedown import Withdrawn
 from backtrans.work import RuntimeSettings
@@ -66,26 +72,59 @@ class Resolved:
             for role, model in (("backward", models.backward), ("forward", models.forward))
         ]
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that the recipe has, in the job's order."""
+        every = ("select", "deduplicate", "backtranslate", "score", "curate")
+        return tuple(s for s in every if s != "deduplicate" or self._recipe.deduplicate.enabled)
+
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What each stage depends on, hashed, with what its upstream depends on."""
         recipe = self._recipe
         reading = recipe.corpus.model_dump(exclude={"paths"})
         select = fingerprint(select_stage.VERSION, reading, recipe.select.model_dump())
+        versions = (deduplicate_stage.VERSION, similarity.VERSION)
+        likeness = asdict(self.likeness) if self.likeness.near else None
+        deduplicate = fingerprint(*versions, likeness, select)
+        segments = deduplicate if recipe.deduplicate.enabled else select
         asked = [_served_anywhere(self.backtranslate), self.models["backward"]]
-        backtranslate = fingerprint("backtranslate", asked, select)
+        backtranslate = fingerprint("backtranslate", asked, segments)
         judged = [_served_anywhere(self.score), self.models["forward"]]
         score = fingerprint("score", judged, backtranslate)
-        return {
+        found = {
             "select": select,
+            "deduplicate": deduplicate,
             "backtranslate": backtranslate,
             "score": score,
             "curate": fingerprint("curate", recipe.curate.model_dump(), score),
         }
+        return {stage: found[stage] for stage in self.stages}
 
     def key(self, stage: str, shard: str) -> str:
         """Return the key under which a stage commits a shard."""
         return stage_key(stage, self.fingerprints[stage], shard)
+
+    # ------------------------------------------------------------------ copies
+
+    @property
+    def likeness(self) -> LikenessSettings:
+        """When a segment is a copy of an earlier one."""
+        found = self._recipe.deduplicate
+        return LikenessSettings(found.near, found.threshold, found.shingle_words)
+
+    def spread_work(self, generation: int) -> SpreadWork:
+        """Return the work that lays a generation out by hash."""
+        return SpreadWork(self.store, self.likeness, self.fingerprints["deduplicate"], generation)
+
+    def match_work(self, generation: int) -> MatchWork:
+        """Return the work that finds a generation's copies."""
+        return MatchWork(self.store, self.likeness, self.fingerprints["deduplicate"], generation)
+
+    def deduplicate_work(self, run: str, generation: int) -> DeduplicateWork:
+        """Return the deduplicating stage's work, up to a generation."""
+        found = self.fingerprints
+        return DeduplicateWork(self.store, run, found["select"], found["deduplicate"], generation)
 
     # ------------------------------------------------------------------ roles and their work
 
@@ -135,11 +174,14 @@ class Resolved:
         """Return one work an engine: roles on the same base go through it together."""
         found, models = self.fingerprints, self._recipe.models
         select = Upstream("select", found["select"])
+        first: tuple[Upstream, ...] = (select,)
+        if "deduplicate" in found:
+            first = (Upstream("deduplicate", found["deduplicate"]), select)
         backward = RoleStage(
             "backtranslate",
             self.backtranslate,
             found["backtranslate"],
-            (select,),
+            first,
             _label(models.backward, self.models["backward"]),
         )
         forward = RoleStage(
