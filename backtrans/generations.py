@@ -39,6 +39,9 @@ from backtrans.records import parquet
 
 FOLDER = "deduplicate/"
 
+_DEPTH = 2
+"""Slashes in the key of a record."""
+
 BATCH_SEGMENTS = 2**16
 """Segments of the shards that are spread together, or those of one shard. Source: this project's
 choice; their hashes and sketches are 15 MiB, and an object a bucket is put for each batch."""
@@ -197,11 +200,35 @@ class Generations:
 
 def records(ledger: Ledger, place: str = FOLDER) -> Iterator[tuple[ObjectInfo, str]]:
     """Yield the records of generations in a place, each with its number as text."""
-    depth = FOLDER.count("/") + 1
     for info in ledger.store.list(place):
         name = info.key.rpartition("/")[2].removesuffix(".parquet")
-        if info.key.count("/") == depth and name.isdecimal():
+        if info.key.count("/") == _DEPTH and name.isdecimal():
             yield info, name
+
+
+def index_of(ledger: Ledger, stage_fingerprint: str) -> list[str]:
+    """Return the keys of an index, in the order in which they may go: the last record first.
+
+    What is left of it at any instant is an index without its last generations, and loose objects.
+    """
+    place = f"{FOLDER}{checked_name(stage_fingerprint)}/"
+    named = [info.key for info, _ in records(ledger, place)]
+    others = {info.key for info in ledger.store.list(place)}.difference(named)
+    return [*sorted(named, reverse=True), *sorted(others)]
+
+
+def loose_entries(ledger: Ledger, older_than: float) -> Iterator[str]:
+    """Yield the objects of indexes that no record names, older than a moment: an expiry died."""
+    # Before the records: what is put meanwhile is named by one that is seen.
+    old = [i.key for i in ledger.store.list(FOLDER) if i.modified < older_than]
+    named = {
+        generation.folder
+        for place in {info.key.rpartition("/")[0] for info, _ in records(ledger)}
+        for generation in Generations(ledger, place.removeprefix(FOLDER)).upto()
+    }
+    for key in old:
+        if key.count("/") > _DEPTH and "/".join(key.split("/")[:3]) + "/" not in named:
+            yield key
 
 
 def cut(ids: pa.Array, sketches: U8, hashes: U64, bits: int) -> Iterator[pa.Table]:
