@@ -40,9 +40,10 @@ test: install rgw  ## the whole test suite, but for chaos and benchmarks
 chaos: install rgw  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos
 
-bench: install  ## measure planning, refreshing and memory; each prints a ratio
+bench: install  ## measure planning, refreshing, deduplicating and memory; each prints a ratio
 	$(BIN)/python -m bench.planning
 	$(BIN)/python -m bench.refresh
+	$(BIN)/python -m bench.dedup
 
 format: install  ## put the sources in shape
 	$(BIN)/ruff check --fix $(SOURCES)

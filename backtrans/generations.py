@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backtrans.corpus.duplicates import Entries, Places
-from backtrans.corpus.similarity import BANDS, SKETCH_BYTES, U8, U64
+from backtrans.corpus.similarity import BANDS, SKETCH_BYTES
 from backtrans.entries import checked_name
 from backtrans.errors import StoreError
 from backtrans.ledger import Ledger
@@ -231,25 +231,24 @@ def loose_entries(ledger: Ledger, older_than: float) -> Iterator[str]:
             yield key
 
 
-def cut(ids: pa.Array, sketches: U8, hashes: U64, bits: int) -> Iterator[pa.Table]:
-    """Yield the ENTRIES of each bucket. Shape: ids (N,), sketches (N, bytes), hashes (N, H)."""
-    each = hashes.shape[1]
-    flat = hashes.reshape(-1)
-    bucket = flat >> np.uint64(64 - bits) if bits else np.zeros(len(flat), np.uint64)
+def cut(ids: pa.Array, entries: Entries, bits: int) -> Iterator[pa.Table]:
+    """Yield the ENTRIES of each bucket; the entries' segments come in order."""
+    hashes = entries.hashes
+    bucket = hashes >> np.uint64(64 - bits) if bits else np.zeros(len(hashes), np.uint64)
     order = np.argsort(bucket, kind="stable")
     bounds = np.searchsorted(bucket[order], np.arange((1 << bits) + 1, dtype=np.uint64))
     for low, high in pairwise(bounds):
         places = order[low:high]
-        segment, counts = np.unique(places // each, return_counts=True)
+        segment, counts = np.unique(entries.segment[places], return_counts=True)
         offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-        held = np.ascontiguousarray(sketches[segment])
+        held = np.ascontiguousarray(entries.bytes[segment])
         yield pa.table(
             [
                 ids.take(pa.array(segment)),
                 pa.Array.from_buffers(
                     pa.binary(SKETCH_BYTES), len(held), [None, pa.py_buffer(held)]
                 ),
-                pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat[places])),
+                pa.ListArray.from_arrays(pa.array(offsets), pa.array(hashes[places])),
             ],
             schema=ENTRIES,
         )

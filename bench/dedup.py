@@ -26,7 +26,7 @@ import numpy as np
 import yaml
 
 from backtrans.config import load
-from backtrans.corpus.duplicates import NOTHING, Entries, Verdicts
+from backtrans.corpus.duplicates import NOTHING, Verdicts, entries
 from backtrans.corpus.similarity import Sketcher, bytes_needed, words
 from backtrans.pipeline import Pipeline
 from backtrans.runtime.opening import open_runtime
@@ -84,10 +84,7 @@ def true_similarity(one: str, other: str) -> float:
 
 def matched(texts: list[str], threshold: float) -> list[int]:
     """Return for each text the first that it is a copy of, or NOTHING."""
-    found = Sketcher().sketched(texts)
-    hashes = np.concatenate([found.bands, found.content[:, None]], axis=1)
-    segment = np.repeat(np.arange(len(texts)), hashes.shape[1])
-    verdicts = Verdicts(Entries(found.bytes, hashes.reshape(-1), segment), bytes_needed(threshold))
+    verdicts = Verdicts(entries(Sketcher().sketched(texts)), bytes_needed(threshold))
     same, like, _ = verdicts.close()
     return [int(each) for each in np.where(same == NOTHING, like, same)]
 

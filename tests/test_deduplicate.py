@@ -195,7 +195,7 @@ def test_without_near_only_the_same_words_are_copies(tmp_path: Path) -> None:
     "how",
     [
         {"placement__readers": {"in_flight": 5}},
-        {"placement__root": "elsewhere"},
+        pytest.param({"placement__root": "elsewhere"}, marks=pytest.mark.slow),
         pytest.param(
             {"placement__runtime": "ray", "placement__readers": {"min": 2, "max": 2}},
             marks=[pytest.mark.ray, pytest.mark.slow],
@@ -211,6 +211,7 @@ def test_decisions_do_not_depend_on_who_makes_them(tmp_path: Path, how: dict[str
     assert delivered(other) == delivered(plain)
 
 
+@pytest.mark.slow
 def test_decisions_do_not_depend_on_names_batches_or_buckets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +230,7 @@ def test_decisions_do_not_depend_on_names_batches_or_buckets(
     assert decisions(renamed) == decisions(plain)
 
 
+@pytest.mark.slow
 def test_two_drivers_at_once_decide_alike(tmp_path: Path) -> None:
     write_clusters(tmp_path, files=5)
     alone = run(tmp_path, placement__root="alone")
@@ -295,6 +297,7 @@ def test_a_refresh_drops_copies_of_what_was_delivered_and_changes_nothing_earlie
     assert delivered(after) == shown | {"doc-501"}
 
 
+@pytest.mark.slow
 def test_what_has_gone_from_the_corpus_keeps_its_copies_out(tmp_path: Path) -> None:
     """What was delivered once is not delivered again under another name."""
     write_jsonl(tmp_path / "corpus/a.jsonl.gz", [document(1), document(2)])
@@ -308,6 +311,7 @@ def test_what_has_gone_from_the_corpus_keeps_its_copies_out(tmp_path: Path) -> N
     assert delivered(run(tmp_path)) == {"doc-1", "doc-2", "doc-3"}
 
 
+@pytest.mark.slow
 def test_another_recipe_upstream_decides_anew(tmp_path: Path) -> None:
     write_clusters(tmp_path)
     run(tmp_path)
@@ -340,6 +344,7 @@ def test_rows_that_a_retry_brings_are_compared_with_all_before_and_those_decided
 # ------------------------------------------------------------------ what is withdrawn, or old
 
 
+@pytest.mark.slow
 def test_copies_of_what_is_withdrawn_do_not_come_in_its_place(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "corpus/a.jsonl.gz", [document(1), copy_of(1, "copy"), document(2)])
     before = run(tmp_path)
@@ -380,6 +385,31 @@ def test_purged_at_any_point_of_an_unfinished_run_the_next_run_goes_on(
             assert not any(row["document_id"] == "doc-3" for row in segments(after).values())
 
 
+@pytest.mark.slow
+def test_what_vanishes_or_is_withdrawn_while_copies_are_sought_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clusters(tmp_path)
+    with small_pieces(monkeypatch):
+        counting = CutOff()
+        with counting.on():
+            run(tmp_path, placement__root="counted")
+        for nth in range(14, counting.changes - 10, 9):
+            with CutOff(nth).on(), pytest.raises(Cut):
+                run(tmp_path, placement__root=f"cut-{nth}")
+            gone = tmp_path / "corpus/part-1.jsonl.gz"
+            gone.rename(tmp_path / "gone")
+            cut = Pipeline(config(tmp_path, **OTHERS, placement__root=f"cut-{nth}"))
+            record(cut.ledger, asked([("id", "doc-3")], "asked to"))
+            after = run(tmp_path, placement__root=f"cut-{nth}")
+            assert after.plan().nothing_pending, nth
+            shown = delivered(after)
+            assert shown <= {f"doc-{k}" for k in (*range(12), *range(24, 36))} - {"doc-3"}, nth
+            (tmp_path / "gone").rename(gone)
+            assert shown <= delivered(run(tmp_path, placement__root=f"cut-{nth}")), nth
+
+
+@pytest.mark.slow
 def test_a_part_that_cannot_be_read_costs_its_shard_and_no_other(tmp_path: Path) -> None:
     write_clusters(tmp_path)
     selecting = Pipeline(config(tmp_path, **OTHERS, placement__root="out"))
@@ -405,6 +435,7 @@ def _broken_after(pipeline: Pipeline, folder: Path, nth: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_an_expiry_takes_the_index_of_a_recipe_that_only_old_snapshots_have(
     tmp_path: Path,
 ) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from backtrans.corpus.similarity import SKETCH_BYTES, U8, U64
+from backtrans.corpus.similarity import SKETCH_BYTES, U8, U64, Sketches
 
 Places = npt.NDArray[np.int64]
 
@@ -44,6 +44,21 @@ class Entries:
     def segments(self) -> int:
         """How many segments there are."""
         return len(self.bytes)
+
+
+def entries(found: Sketches) -> Entries:
+    """Return the entries of segments, in order.
+
+    One whose words an earlier one of them has is found by its content alone: whatever shares a band
+    with it shares it with the other, and so a page that comes a million times fills no bucket.
+    """
+    first = np.zeros(len(found), bool)
+    first[np.unique(found.content, return_index=True)[1]] = True
+    hashes = np.concatenate([found.content[:, None], found.bands], axis=1)
+    there = np.ones(hashes.shape, bool)
+    there[:, 1:] = first[:, None]
+    segment = np.nonzero(there)[0]
+    return Entries(found.bytes, hashes[there], segment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 An address is a bucket of a generation. The bucket's new segments are held; those of earlier
 generations pass by, object after object, in their order.
 
-Promises: memory is that of the bucket's new segments, which the generation bounds on average, and
-of a few objects that pass by. Verdicts are put a span of batches an object, the last span last.
-Commits nothing.
+Promises: memory is that of the bucket's new segments, some 150 bytes a hash, whose number the
+generation bounds on average (`BUCKET_ROWS`), and of a few objects that pass by. Verdicts are put a
+span of batches an object, the last span last. Commits nothing.
 
 Does not know: texts, shards, what becomes of copies.
 """

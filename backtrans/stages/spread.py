@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtrans.corpus.duplicates import LikenessSettings
+from backtrans.corpus.duplicates import LikenessSettings, entries
 from backtrans.corpus.similarity import Sketcher, Sketches, contents
 from backtrans.errors import KeyMissing, PartUnreadable
 from backtrans.generations import (
@@ -84,10 +84,9 @@ class SpreadWorker:
         shards = generation.shards.filter(pc.equal(generation.shards["batch"], batch))
         known = self._known(shards.filter(shards["again"])["shard"].to_pylist())
         ids, found = self._segments(shards["part"].to_pylist(), known)
-        hashes = np.concatenate([found.bands, found.content[:, None]], axis=1)
         put = [
             (generation.entries(bucket, batch), table)
-            for bucket, table in enumerate(cut(ids, found.bytes, hashes, generation.bits))
+            for bucket, table in enumerate(cut(ids, entries(found), generation.bits))
         ]
 
         def put_entries(entry: tuple[str, pa.Table]) -> None:
