@@ -92,6 +92,5 @@ class Deduplication:
 
 
 def _addresses(generation: Generation, kind: str, numbers: list[int]) -> list[Address]:
-    name = f"generation {generation.number}, {kind}"
-    folder = generation.folder.split("/")[-2]
-    return [Address(f"{folder}-{kind}-{n}", folder, name, n) for n in numbers]
+    name, folder = f"generation {generation.number}, {kind}", generation.folder.split("/")[-2]
+    return [Address(f"{folder}-{kind}-{n}", folder, f"{name} {n}", n) for n in numbers]

@@ -1,6 +1,6 @@
 """What is compared with what: numbered generations of shards, and the index of their segments.
 
-    deduplicate/<fingerprint>/000001.parquet        the shards of a generation, put new
+    deduplicate/<fingerprint>/generations/000001.parquet    its shards, put new
     deduplicate/<fingerprint>/<name>/
         entries/<bucket>/<batch>.parquet            sketches, and the hashes that lead to them
         segments/<batch>.parquet                    ids; put last: the batch is spread
@@ -34,21 +34,19 @@ from backtrans.corpus.similarity import BANDS, SKETCH_BYTES
 from backtrans.entries import checked_name
 from backtrans.errors import StoreError
 from backtrans.ledger import Ledger
-from backtrans.objects import ObjectInfo
 from backtrans.records import parquet
 
 FOLDER = "deduplicate/"
 
-_DEPTH = 2
-"""Slashes in the key of a record."""
+_RECORDS = "generations/"
 
 BATCH_SEGMENTS = 2**16
 """Segments of the shards that are spread together, or those of one shard. Source: this project's
 choice; their hashes and sketches are 15 MiB, and an object a bucket is put for each batch."""
 
-BUCKET_ROWS = 2**22
+BUCKET_ROWS = 2**21
 """Hashes in a bucket, on average, that a generation has no more of. Source: this project's choice;
-with their sketches they are 0.5 GiB at most in the worker that matches them."""
+with their sketches, at 350 bytes a hash, they take 0.7 GiB in the worker that matches them."""
 
 SPAN_BATCHES = 8
 """Batches whose verdicts lie in one object a bucket. Source: this project's choice; whoever decides
@@ -147,7 +145,9 @@ class Generations:
 
     def upto(self, number: int | None = None) -> list[Generation]:
         """Return the generations up to a number, or all, the first one first."""
-        numbers = [int(name) for _, name in records(self._ledger, self._place)]
+        # Apart from the rest: there may be a hundred thousand objects beside them.
+        listed = self._ledger.store.list(f"{self._place}{_RECORDS}")
+        numbers = [int(info.key[-14:-8]) for info in listed]
         return [self._get(n) for n in sorted(numbers) if number is None or n <= number]
 
     def begin(self, after: list[Generation], selected: pa.Table) -> bool:
@@ -195,15 +195,7 @@ class Generations:
         return self._read[number]
 
     def _key(self, number: int) -> str:
-        return f"{self._place}{number:06d}.parquet"
-
-
-def records(ledger: Ledger, place: str = FOLDER) -> Iterator[tuple[ObjectInfo, str]]:
-    """Yield the records of generations in a place, each with its number as text."""
-    for info in ledger.store.list(place):
-        name = info.key.rpartition("/")[2].removesuffix(".parquet")
-        if info.key.count("/") == _DEPTH and name.isdecimal():
-            yield info, name
+        return f"{self._place}{_RECORDS}{number:06d}.parquet"
 
 
 def index_of(ledger: Ledger, stage_fingerprint: str) -> list[str]:
@@ -212,22 +204,24 @@ def index_of(ledger: Ledger, stage_fingerprint: str) -> list[str]:
     What is left of it at any instant is an index without its last generations, and loose objects.
     """
     place = f"{FOLDER}{checked_name(stage_fingerprint)}/"
-    named = [info.key for info, _ in records(ledger, place)]
-    others = {info.key for info in ledger.store.list(place)}.difference(named)
-    return [*sorted(named, reverse=True), *sorted(others)]
+    keys = [info.key for info in ledger.store.list(place)]
+    named = [key for key in keys if key.startswith(f"{place}{_RECORDS}")]
+    return [*sorted(named, reverse=True), *(key for key in keys if key not in set(named))]
 
 
 def loose_entries(ledger: Ledger, older_than: float) -> Iterator[str]:
     """Yield the objects of indexes that no record names, older than a moment: an expiry died."""
     # Before the records: what is put meanwhile is named by one that is seen.
-    old = [i.key for i in ledger.store.list(FOLDER) if i.modified < older_than]
+    old = [info.key for info in ledger.store.list(FOLDER) if info.modified < older_than]
     named = {
         generation.folder
-        for place in {info.key.rpartition("/")[0] for info, _ in records(ledger)}
-        for generation in Generations(ledger, place.removeprefix(FOLDER)).upto()
+        for each in {key.split("/")[1] for key in old}
+        for generation in Generations(ledger, each).upto()
     }
     for key in old:
-        if key.count("/") > _DEPTH and "/".join(key.split("/")[:3]) + "/" not in named:
+        place, _, rest = key.removeprefix(FOLDER).partition("/")
+        folder = f"{FOLDER}{place}/{rest.partition('/')[0]}/"
+        if not rest.startswith(_RECORDS) and folder not in named:
             yield key
 
 

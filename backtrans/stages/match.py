@@ -3,7 +3,7 @@
 An address is a bucket of a generation. The bucket's new segments are held; those of earlier
 generations pass by, object after object, in their order.
 
-Promises: memory is that of the bucket's new segments, some 150 bytes a hash, whose number the
+Promises: memory is that of the bucket's new segments, 350 bytes a hash at most, whose number the
 generation bounds on average (`BUCKET_ROWS`), and of a few objects that pass by. Verdicts are put a
 span of batches an object, the last span last. Commits nothing.
 
