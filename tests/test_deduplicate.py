@@ -297,6 +297,20 @@ def test_a_refresh_drops_copies_of_what_was_delivered_and_changes_nothing_earlie
     assert delivered(after) == shown | {"doc-501"}
 
 
+def test_a_small_beginning_is_found_again_in_the_many_buckets_of_a_large_refresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_jsonl(tmp_path / "corpus/a.jsonl.gz", [document(number) for number in range(4)])
+    with small_pieces(monkeypatch):
+        assert len([key for key in index(run(tmp_path)) if "/verdicts/" in key]) == 1
+        fresh = [copy_of(number, f"copy-{number}", number / 200) for number in range(4)]
+        fresh += [document(number) for number in range(10, 46)]
+        write_jsonl(tmp_path / "corpus/b.jsonl.gz", fresh)
+        after = run(tmp_path)
+    refused = {name: like for name, (reason, like) in outcomes(after).items() if reason}
+    assert refused == {f"copy-{number}": f"doc-{number}" for number in range(4)}
+
+
 @pytest.mark.slow
 def test_what_has_gone_from_the_corpus_keeps_its_copies_out(tmp_path: Path) -> None:
     """What was delivered once is not delivered again under another name."""
