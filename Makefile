@@ -40,10 +40,15 @@ test: install rgw  ## the whole test suite, but for chaos and benchmarks
 chaos: install rgw  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos
 
-bench: install  ## measure planning, refreshing, memory and filters; each prints a ratio
+bench: install  ## measure reading, selecting, copies, planning, refreshing; each prints a ratio
+	$(BIN)/python -m bench.reading
+	$(BIN)/python -m bench.pages
+	$(BIN)/python -m bench.filters
+	$(BIN)/python -m bench.privacy
+	$(BIN)/python -m bench.contamination
+	$(BIN)/python -m bench.dedup
 	$(BIN)/python -m bench.planning
 	$(BIN)/python -m bench.refresh
-	$(BIN)/python -m bench.filters
 
 format: install  ## put the sources in shape
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -15,6 +15,7 @@ from backtrans.accounts import Observer
 from backtrans.errors import ConfigError
 from backtrans.expiry import Expiry, expired, expiry, held, loose
 from backtrans.export import export
+from backtrans.generations import FOLDER, loose_entries
 from backtrans.pipeline import STAGES, Pipeline
 from backtrans.purge import Purged, find, purge
 from backtrans.snapshots import (
@@ -92,29 +93,35 @@ def plan_expiry(pipeline: Pipeline, keep: int, older_than_seconds: float) -> Exp
     every = snapshots(ledger)
     going = expired(every, keep, older_than_seconds, time.time())
     shards, _ = pipeline.standing().shards()
-    present = held([address.shard for address in shards], pipeline.resolved.fingerprints)
-    return expiry(ledger, every, going, _STAGE_NAMES, present)
+    recipe = pipeline.resolved.fingerprints
+    present = held([address.shard for address in shards], recipe)
+    return expiry(ledger, every, going, _STAGE_NAMES, present, recipe)
 
 
 def orphans(pipeline: Pipeline, older_than_seconds: float) -> list[str]:
     """Return what late or broken attempts left, older than that: nothing names it.
 
-    Parts, temporary files, and files of splits. A part that a snapshot's manifest names is none,
-    though its commit may have been replaced.
+    Parts, temporary files, files of splits, and what an expiry left of an index. A part that a
+    snapshot's manifest names is none, though its commit may have been replaced.
     """
     ledger = pipeline.ledger
     every = snapshots(ledger)
     named = parts_named(ledger, every)
     now = time.time()
     parts = [key for key in ledger.orphans(older_than_seconds, now) if key not in named]
-    return sorted([*parts, *loose(ledger, every, now - older_than_seconds)])
+    unnamed = [
+        *loose(ledger, every, now - older_than_seconds),
+        *loose_entries(ledger, now - older_than_seconds),
+    ]
+    return sorted([*parts, *unnamed])
 
 
 def sweep(pipeline: Pipeline, keys: list[str]) -> None:
     """Delete orphans; what has been named since they were listed stays."""
     ledger = pipeline.ledger
-    ledger.sweep([key for key in keys if not key.startswith("splits/")])
-    still_loose = set(loose(ledger, snapshots(ledger), time.time()))
+    ledger.sweep([key for key in keys if not key.startswith(("splits/", FOLDER))])
+    now = time.time()
+    still_loose = {*loose(ledger, snapshots(ledger), now), *loose_entries(ledger, now)}
     for key in still_loose.intersection(keys):
         ledger.store.delete(key)
 

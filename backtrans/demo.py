@@ -78,6 +78,8 @@ def configuration(backward: Path, forward: Path) -> str:
             "corpus": {"paths": [CORPUS_GLOB], "shard_rows": 125},
             # The world's pages are short: its models read 75 tokens, not 750.
             "select": {"min_chars": 80, "max_chars": 3000},
+            # They are made of few templates, so many are alike, and the truth knows each of them.
+            "deduplicate": {"enabled": False},
             "models": {
                 "backward": {"path": str(backward.resolve()), **model},
                 "forward": {"path": str(forward.resolve()), **model},

@@ -25,6 +25,10 @@ class KeyMissing(StoreError):
     """The store holds no object under that key."""
 
 
+class PartUnreadable(StoreError):
+    """An object that should hold rows is there, and holds none that can be read."""
+
+
 class CredentialsRefused(StoreError):
     """The store does not take the credentials, or no longer: the run stops."""
 

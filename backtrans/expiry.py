@@ -1,7 +1,7 @@
 """Retention: let old snapshots go, with what only they hold; and find what nothing holds.
 
-A snapshot holds its splits, and the commits of its shards in every stage of its recipe. Those that
-a kept snapshot or the present corpus and recipe hold too stay.
+A snapshot holds its splits, the commits of its shards in every stage of its recipe, and the index
+by which copies were found. What a kept snapshot or the present corpus and recipe hold too stays.
 
 Promises: nothing that is kept ever names what is gone, killed at any instant: what names others
 goes first. What is killed half-way is finished by the next expiry, or swept.
@@ -9,13 +9,17 @@ goes first. What is killed half-way is finished by the next expiry, or swept.
 Does not know: which snapshots a reader is on. Keep those that are younger than the longest reading.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
+from backtrans.generations import index_of
 from backtrans.ledger import Ledger, stage_key
 from backtrans.snapshots import Snapshot, forget, parts_named, read_manifest
+
+DEDUPLICATE = "deduplicate"
+"""The stage whose fingerprint names an index."""
 
 Held = set[tuple[str, str]]
 """Commits, as (stage, key)."""
@@ -29,7 +33,7 @@ class Expiry:
     commits: list[tuple[str, str]]  # (stage, key), the last stage first
     parts: list[str]
     indexes: list[str]  # keys of objects whose shards go
-    files: list[str]  # of splits
+    files: list[str]  # of splits, and of what copies were found by
 
 
 def expired(
@@ -49,8 +53,13 @@ def expiry(
     going: list[Snapshot],
     stages: list[str],
     present: Held,
+    recipe: Mapping[str, str],
 ) -> Expiry:
-    """Say what goes with these snapshots. `present`: what the present corpus and recipe hold."""
+    """Say what goes with these snapshots. `present`: what the present corpus and recipe hold.
+
+    `recipe`: the present fingerprint of each stage. Decisions about what the corpus has no more are
+    part of its index, so the index stays whole while anyone's fingerprint names it.
+    """
     kept = [s for s in every if s not in going]
     held = present.union(*(commits_of(ledger, s) for s in kept))
     lost = set().union(*(commits_of(ledger, s) for s in going)) - held
@@ -63,6 +72,9 @@ def expiry(
     indexes = [index.key for index in ledger.indexes() if selected.intersection(index.shards)]
     folders = {s.folder for s in going} - {s.folder for s in kept}
     files = [info.key for folder in sorted(folders) for info in ledger.store.list(folder)]
+    found_by = {s.fingerprints.get(DEDUPLICATE) for s in going} - {None}
+    found_by -= {s.fingerprints.get(DEDUPLICATE) for s in kept} | {recipe.get(DEDUPLICATE)}
+    files += [key for each in sorted(filter(None, found_by)) for key in index_of(ledger, each)]
     return Expiry(going, commits, parts, indexes, files)
 
 

@@ -43,7 +43,7 @@ from backtrans.entries import (
     index_key,
     stage_key,
 )
-from backtrans.errors import KeyMissing, StoreError
+from backtrans.errors import KeyMissing, PartUnreadable, StoreError
 from backtrans.places import names, place, read_at_once
 from backtrans.records import Counts, parquet
 from backtrans.store import ObjectInfo, Store, is_temporary
@@ -236,7 +236,7 @@ class Ledger:
             # ends, aborts the process, after all its work is done.
             return file.read(columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{key}: not a readable part: {error}") from error
+            raise PartUnreadable(f"{key}: not a readable part: {error}") from error
 
     def index_of(self, key: str) -> Index | None:
         """Return an object's index, or None where it has not been read whole."""

@@ -1,6 +1,7 @@
 """The job as one table of stages, and how a run walks it. Read this first.
 
-    corpus -select-> segments -backtranslate-> pairs -score-> scored -curate-> A4, A5 -> splits
+    corpus -select, deduplicate-> segments -backtranslate-> pairs -score-> scored
+           -curate-> A4, A5 -> splits
 
 A shard is read, a role asks an engine, every row is kept or rejected with a reason, a part is put,
 the ledger commits it. A run looks at what there is (input objects by content, shards by commit),
@@ -14,14 +15,15 @@ configuration into the work that is mapped here.
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from backtrans.accounts import Observer, Plan, StagePlan, StageStatus, Status, Summary
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config, differences
+from backtrans.deduplication import Deduplication
 from backtrans.errors import RunIncomplete
 from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger
@@ -49,13 +51,22 @@ class Stage:
 
 STAGES = (
     Stage("select", (), "reads objects and keeps the segments that could be a response"),
-    Stage("backtranslate", ("select",), "asks M_yx for the instruction behind each segment"),
+    Stage("deduplicate", ("select",), "refuses the segments that are copies of earlier ones"),
+    Stage("backtranslate", ("select", "deduplicate"), "asks M_yx for each segment's instruction"),
     Stage("score", ("select", "backtranslate"), "asks the forward model how good each pair is"),
     Stage("curate", ("select", "backtranslate", "score"), "keeps the best pairs: A4, A5 in it"),
 )
 """The whole job, in order. Everything else in this module walks this table."""
 
-READS = {stage.name: stage.reads for stage in STAGES}
+
+def stages_of(names: Collection[str]) -> tuple[Stage, ...]:
+    """Return the stages of a recipe; what it does without, those below it read past."""
+    return tuple(
+        replace(stage, reads=tuple(name for name in stage.reads if name in names))
+        for stage in STAGES
+        if stage.name in names
+    )
+
 
 MAX_WALKS = 3
 """How often a run walks the stages when other runs replace commits under it. Source: this project's
@@ -75,7 +86,10 @@ class Pipeline:
         store = Store(self.resolved.store)
         self.ledger = Ledger(store)
         self.journal = Journal(store)
-        self.redo = Redo(self.ledger, self.resolved, READS)
+        self.stages = stages_of(self.resolved.stages)
+        self.reads = {stage.name: stage.reads for stage in self.stages}
+        self.redo = Redo(self.ledger, self.resolved, self.reads)
+        self.deduplication = Deduplication(self.ledger, self.resolved)
         self.publication = Publication(config, self.resolved, self.ledger)
 
     # ------------------------------------------------------------------ what there is to do
@@ -98,7 +112,7 @@ class Pipeline:
             before, now = last["fingerprints"], self.resolved.fingerprints
             changes = differences(last["recipe"], self.config.recipe.model_dump(mode="json"))
             changes += differences(last["models"], self.resolved.models, "model content")
-            changed = [stage.name for stage in STAGES if before.get(stage.name) != now[stage.name]]
+            changed = [name for name in now if before.get(name) != now[name]]
         quarantined = {q.key for q in self.journal.quarantined(last["run"])} if last else set()
         stale = Counter(stage for stage, _ in self.redo.stale(shards))
 
@@ -110,7 +124,7 @@ class Pipeline:
             return "a new or changed object" if stage == "select" else "not done yet"
 
         stages = []
-        for stage in STAGES:
+        for stage in self.stages:
             if stage.name == "select":
                 done = len(objects) - len(unread)
                 pending = Counter(why("select", address.key) for address in unread)
@@ -241,13 +255,16 @@ class Pipeline:
         unread += [standing.whole(found) for found in standing.objects if found.info.key in reread]
         walk.carry(self.resolved.select_work(run, retry, standing.withdrawn), unread, readers)
         shards, unread = standing.shards()
+        selected = standing.reached(("select",), shards)
+        for work, addresses in self.deduplication.phases(run, standing, selected):
+            walk.carry(work, addresses, readers)
         for ask in self.resolved.ask_works(run, retry, self.journal.runs()):
             stages = tuple(stage.stage for stage in ask.stages)
-            ready = standing.reached(READS[stages[0]], shards)
+            ready = standing.reached(self.reads[stages[0]], shards)
             pending = {address.shard for address in standing.pending(stages, ready)}
             pending |= walk.due(*stages)
             walk.carry(ask, [address for address in ready if address.shard in pending], engines)
-        scored = standing.reached(READS["curate"], shards)
+        scored = standing.reached(self.reads["curate"], shards)
         walk.carry(self.resolved.curate_work(run), standing.pending(("curate",), scored), readers)
         return shards, unread
 
@@ -291,12 +308,12 @@ class Pipeline:
         """
         wanted = {checked_reason(reason) for reason in reasons} or {*REASONS, QUARANTINED}
         if stage is not None:
-            checked("stage", stage, READS)
+            checked("stage", stage, self.reads)
         return self._rejects(stage, wanted)
 
     def _rejects(self, stage: str | None, reasons: set[str]) -> Iterator[Refused]:
         standing = self.standing()
-        for commits in standing.by_shard(list(READS)):
+        for commits in standing.by_shard(list(self.reads)):
             wanted = [commit for commit in commits if stage in (None, commit.stage)]
             yield from refused_rows(self.ledger, commits[0], wanted, reasons)
         last = self.last_run()
@@ -317,7 +334,7 @@ class Pipeline:
     # ------------------------------------------------------------------ parts of the above
 
     def _stages(self, standing: Standing, shards: list[Address]) -> list[StageStatus]:
-        return [StageStatus.of(s.name, standing.table(s.name, shards)) for s in STAGES]
+        return [StageStatus.of(s.name, standing.table(s.name, shards)) for s in self.stages]
 
     def last_run(self) -> dict[str, Any] | None:
         """Return the record of the latest run, if there was one."""

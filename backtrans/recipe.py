@@ -94,6 +94,19 @@ class Select(Section):
         return self
 
 
+class Deduplicate(Section):
+    """Which segments are refused as copies of earlier ones, in the corpus and before it."""
+
+    enabled: bool = True
+    """Without it every selected segment is asked about."""
+    near: bool = True
+    """Also those that are only alike; else those with the same words."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Estimated Jaccard similarity of the shingles. Source: `python -m bench.dedup` (its curve)."""
+    shingle_words: Annotated[int, Field(gt=0)] = 5
+    """Source: FineWeb (2406.17557), 5-grams."""
+
+
 class Model(Section):
     """A model that plays a role. Two roles with the same base share one engine."""
 
@@ -164,6 +177,7 @@ class Recipe(Section):
 
     corpus: Corpus
     select: Select = Select()
+    deduplicate: Deduplicate = Deduplicate()
     models: Models
     backtranslate: Backtranslate = Backtranslate()
     score: Score = Score()

@@ -9,7 +9,7 @@ Does not know: where parts lie, which stage wrote them, how they are counted.
 
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,9 @@ REASONS: dict[str, str] = {
     "personal_data": "personal data of a kind that the recipe drops",
     "secret": "a password, key or token, where the recipe drops them",
     "contaminated": "words of an evaluation set that the recipe names",
+    # deduplicating
+    "duplicate": "the same words as an earlier segment",
+    "near_duplicate": "almost the words of an earlier segment, by the recipe's threshold",
     # asking
     "prompt_too_long": "prompt and output together exceed the engine's context",
     "refused": "the engine refused the request",
@@ -123,6 +126,9 @@ _PROVENANCE = [
 
 SEGMENT = pa.schema([("id", pa.string()), ("text", pa.string()), *_PROVENANCE, *_OUTCOME])
 """A self-contained piece of a document that could be a response."""
+
+DEDUPLICATED = pa.schema([("id", pa.string()), *_OUTCOME])
+"""Whether a segment is a copy of an earlier one: a sidecar, ids only."""
 
 PAIR = pa.schema(
     [
@@ -179,10 +185,20 @@ CURATED = pa.schema(
 """A pair with its response, its judgement and where it all came from."""
 
 
-def parquet(rows: pa.Table) -> bytes:
-    """Encode a table as the bytes of a Parquet file, whole (law 8)."""
+def parquet(rows: pa.Table, *, plain: Sequence[str] = ()) -> bytes:
+    """Encode a table as the bytes of a Parquet file, whole (law 8).
+
+    `plain` columns hold what nothing makes smaller, such as hashes: they are written as they are.
+    """
     sink = io.BytesIO()
-    pq.write_table(rows, sink, compression="zstd")
+    if not plain:
+        pq.write_table(rows, sink, compression="zstd")
+        return sink.getvalue()
+    others = [name for name in rows.column_names if name not in plain]
+    compression = dict.fromkeys(others, "zstd")
+    pq.write_table(
+        rows, sink, compression=compression, use_dictionary=others, write_statistics=others
+    )
     return sink.getvalue()
 
 
@@ -201,8 +217,8 @@ def table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=schema)
 
 
-RECIPE_REASONS = ("below_a4", "signal_below_floor")
-"""Reasons that are arithmetic over what is there: to do such a row again gives the same."""
+RECIPE_REASONS = ("duplicate", "near_duplicate", "below_a4", "signal_below_floor")
+"""Reasons that follow from what is there alone: to do such a row again gives the same."""
 
 
 @dataclass(frozen=True, slots=True)

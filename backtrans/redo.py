@@ -23,7 +23,7 @@ def retried_reason(name: str) -> str:
     """Return a reason for which rows can be done again. Raises: ConfigError."""
     reason = checked("reason", name, REASONS)
     if reason in RECIPE_REASONS:
-        raise ConfigError(f"{reason}: arithmetic over scores that stay; change recipe.curate")
+        raise ConfigError(f"{reason}: follows from what stays; change the recipe instead")
     return reason
 
 

@@ -7,6 +7,7 @@ Does not know: which shards there are, how rows are shown.
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,8 @@ def refused_rows(
 def given_up(quarantined: Sequence[Quarantined], stage: str | None) -> Iterator[Refused]:
     """Yield what a run gave up, in one stage or in all."""
     for record in quarantined:
-        if stage is None or stage in record.stage.split("+"):
+        # A stage may be several works: deduplicate.spread, deduplicate.match.
+        if stage is None or stage in re.split(r"\+|\.\w+", record.stage):
             detail = f"{record.attempts} attempt(s): {record.error}"
             yield Refused(record.stage, QUARANTINED, record.name, None, None, detail)
 

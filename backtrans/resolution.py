@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from backtrans.config import Config
+from backtrans.corpus import similarity
+from backtrans.corpus.duplicates import LikenessSettings
 from backtrans.corpus.reader import ReaderSettings
 from backtrans.corpus.screening import ScreenSettings
 from backtrans.corpus.span import SegmentSettings
@@ -28,10 +30,14 @@ from backtrans.report.card import CardModel
 from backtrans.retry import Retry
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.score import Score
+from backtrans.stages import deduplicate as deduplicate_stage
 from backtrans.stages import select as select_stage
 from backtrans.stages.ask import AskWork, RoleStage
 from backtrans.stages.curate import CurateWork, Thresholds
+from backtrans.stages.deduplicate import DeduplicateWork
+from backtrans.stages.match import MatchWork
 from backtrans.stages.select import SelectWork
+from backtrans.stages.spread import SpreadWork
 from backtrans.store import StoreSettings
 from backtrans.takedown import Withdrawn
 from backtrans.upstream import Upstream
@@ -77,6 +83,12 @@ class Resolved:
         ]
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that the recipe has, in the job's order."""
+        every = ("select", "deduplicate", "backtranslate", "score", "curate")
+        return tuple(s for s in every if s != "deduplicate" or self._recipe.deduplicate.enabled)
+
+    @property
     def _screened(self) -> tuple[Any, ...]:
         """What decides which segments are kept, but for evaluation sets; not what is off."""
         select = self._recipe.select
@@ -110,20 +122,47 @@ class Resolved:
         reading = recipe.corpus.model_dump(exclude={"paths"})
         screened = [*self._screened, self.evaluations.fingerprint()]
         select = fingerprint(select_stage.VERSION, reading, *screened)
-        backtranslate = fingerprint("backtranslate", self.asked["backtranslate"], select)
+        versions = (deduplicate_stage.VERSION, similarity.VERSION)
+        likeness = asdict(self.likeness) if self.likeness.near else None
+        deduplicate = fingerprint(*versions, likeness, select)
+        segments = deduplicate if recipe.deduplicate.enabled else select
+        backtranslate = fingerprint("backtranslate", self.asked["backtranslate"], segments)
         score = fingerprint("score", self.asked["score"], backtranslate)
-        return {
+        found = {
             "select": select,
+            "deduplicate": deduplicate,
             "backtranslate": backtranslate,
             "score": score,
             "curate": fingerprint(
                 "curate", recipe.curate.model_dump(), self.evaluations.fingerprint(), score
             ),
         }
+        return {stage: found[stage] for stage in self.stages}
 
     def key(self, stage: str, shard: str) -> str:
         """Return the key under which a stage commits a shard."""
         return stage_key(stage, self.fingerprints[stage], shard)
+
+    # ------------------------------------------------------------------ copies
+
+    @property
+    def likeness(self) -> LikenessSettings:
+        """When a segment is a copy of an earlier one."""
+        found = self._recipe.deduplicate
+        return LikenessSettings(found.near, found.threshold, found.shingle_words)
+
+    def spread_work(self, generation: int) -> SpreadWork:
+        """Return the work that lays a generation out by hash."""
+        return SpreadWork(self.store, self.likeness, self.fingerprints["deduplicate"], generation)
+
+    def match_work(self, generation: int) -> MatchWork:
+        """Return the work that finds a generation's copies."""
+        return MatchWork(self.store, self.likeness, self.fingerprints["deduplicate"], generation)
+
+    def deduplicate_work(self, run: str, generation: int) -> DeduplicateWork:
+        """Return the deduplicating stage's work, up to a generation."""
+        found = self.fingerprints
+        return DeduplicateWork(self.store, run, found["select"], found["deduplicate"], generation)
 
     # ------------------------------------------------------------------ roles and their work
 
@@ -196,11 +235,14 @@ class Resolved:
         """
         found, models = self.fingerprints, self._recipe.models
         select = Upstream("select", found["select"])
+        first: tuple[Upstream, ...] = (select,)
+        if "deduplicate" in found:
+            first = (Upstream("deduplicate", found["deduplicate"]), select)
         backward = RoleStage(
             "backtranslate",
             self.backtranslate,
             found["backtranslate"],
-            (select,),
+            first,
             _label(models.backward, self.models["backward"]),
             self.earlier("backtranslate", runs),
         )

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from backtrans.pipeline import Pipeline
 from backtrans.work import Receipt
 
 SHARD_ROWS = 8
+
+DEDUPLICATING = [("deduplicate.spread", 1), ("deduplicate.match", 1)]
+"""The phases of a small generation: one batch, one bucket."""
 
 
 class Silent:
@@ -35,9 +39,11 @@ class Silent:
 
 
 def document(number: int, words: int = 130) -> dict[str, Any]:
+    """Return a document of which no other is a copy."""
+    drawn = random.Random(number).choices(range(997), k=words)
     return {
         "id": f"doc-{number}",
-        "text": " ".join(f"word{(number * 7 + k) % 97}" for k in range(words)),
+        "text": " ".join(f"word{word}" for word in drawn),
         "source": "test",
         "added": "2026-01-01",
         "created": "2026-01-01",

@@ -14,7 +14,7 @@ import pytest
 
 from backtrans.errors import CredentialsRefused, InputError, StoreError
 from backtrans.ledger import Ledger
-from backtrans.pipeline import Pipeline
+from backtrans.pipeline import STAGES, Pipeline
 from backtrans.s3_failures import ATTEMPTS
 from backtrans.store import Store, StoreSettings, list_inputs, open_input
 from tests.faults import (
@@ -226,7 +226,7 @@ def test_a_run_through_a_storm_publishes_what_an_unbroken_run_does(
         assert set(proxy.done) >= {"500", "503", RESET, LOST, TORN, SLOW, "409"}
     calm = Pipeline(config(tmp_path, **in_bucket(one_s3_settings, "out")))
     assert published(calm) == rows
-    assert summary.made == {"select": 6, "backtranslate": 6, "score": 6, "curate": 6}
+    assert summary.made == {stage.name: 6 for stage in STAGES}
     assert summary.quarantined == []
     # A shard that had been committed twice would have left a part that no commit names.
     assert calm.ledger.orphans(DAY_SECONDS, much_later(calm.ledger)) == []

@@ -10,7 +10,7 @@ import pytest
 
 from backtrans.errors import InputError, ModelError, RunIncomplete, StoreError
 from backtrans.pipeline import STAGES, Pipeline
-from tests.jobs import Silent, config, document, published, write_corpus, write_jsonl
+from tests.jobs import DEDUPLICATING, Silent, config, document, published, write_corpus, write_jsonl
 
 
 def run(folder: Path, **changes: object) -> tuple[Pipeline, Silent]:
@@ -110,6 +110,11 @@ def test_a_changed_threshold_curates_anew_and_asks_no_model(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "stages"),
     [
+        ({"recipe__deduplicate__threshold": 0.5}, {s.name for s in STAGES} - {"select"}),
+        (
+            {"recipe__deduplicate__enabled": False},
+            {s.name for s in STAGES} - {"select", "deduplicate"},
+        ),
         ({"recipe__score__signals": ["likelihood"]}, {"score", "curate"}),
         ({"recipe__backtranslate__temperature": 0.5}, {"backtranslate", "score", "curate"}),
         ({"recipe__select__min_chars": 10}, {s.name for s in STAGES}),
@@ -142,7 +147,13 @@ def test_a_corpus_that_grew_is_computed_where_it_grew(tmp_path: Path) -> None:
     run(tmp_path)
     write_jsonl(tmp_path / "corpus/part-9.jsonl.gz", [document(k) for k in range(100, 104)])
     pipeline, watching = run(tmp_path)
-    assert watching.phases == [("select", 1), ("backtranslate+score", 1), ("curate", 1)]
+    assert watching.phases == [
+        ("select", 1),
+        *DEDUPLICATING,
+        ("deduplicate", 1),
+        ("backtranslate+score", 1),
+        ("curate", 1),
+    ]
     assert pipeline.status().stages[0].rows_in == 44
 
 
@@ -236,4 +247,8 @@ def test_roles_on_different_bases_get_an_engine_each(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     forward = {"path": "scripted:default", "engine": "scripted", "seed": 7}
     _, watching = run(tmp_path, recipe__models__forward=forward)
-    assert watching.phases == [("select", 2), ("backtranslate", 6), ("score", 6), ("curate", 6)]
+    assert watching.phases == [
+        ("select", 2),
+        *DEDUPLICATING,
+        *[(stage, 6) for stage in ("deduplicate", "backtranslate", "score", "curate")],
+    ]

@@ -148,7 +148,11 @@ def test_a_retry_that_finds_nothing_to_do_opens_nothing_and_publishes_nothing(
 
 @pytest.mark.parametrize(
     ("reason", "said"),
-    [("refuse", "did you mean 'refused'"), ("below_a4", "change recipe.curate")],
+    [
+        ("refuse", "did you mean 'refused'"),
+        ("below_a4", "change the recipe"),
+        ("near_duplicate", "change the recipe"),
+    ],
 )
 def test_a_reason_that_nothing_can_be_done_for_stops_the_run_before_it_starts(
     tmp_path: Path, reason: str, said: str
@@ -188,7 +192,7 @@ def test_what_a_late_worker_made_of_a_replaced_part_is_found_and_made_again(
         for key, record in late.items():  # as if these had come between the retry's steps
             before.ledger.store.put(key, record)
         plan = job.over("out").plan()
-        assert plan.stages[2].pending == {"what it reads was replaced": 2}
+        assert plan.stages[3].pending == {"what it reads was replaced": 2}
         after, watching = job.run("out")
     whole = job.whole()
     shown = {row["id"]: row for row in published(after)}

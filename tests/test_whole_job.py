@@ -10,7 +10,7 @@ import pytest
 
 from backtrans.config import load
 from backtrans.pipeline import Pipeline
-from tests.jobs import Silent, config, configuration, published, write_corpus
+from tests.jobs import DEDUPLICATING, Silent, config, configuration, published, write_corpus
 
 DOLMA = Path(__file__).parent.parent.parent / "shared/data/dolma/cc_en_head-0091.jsonl.gz"
 
@@ -28,7 +28,13 @@ def test_a_run_over_ray_gives_what_a_run_in_this_process_gives(tmp_path: Path) -
     there = Pipeline(config(tmp_path, placement__root="there", placement__runtime="ray"))
     watching = Silent()
     there.run(watching)
-    assert [name for name, _ in watching.phases] == ["select", "backtranslate+score", "curate"]
+    assert [name for name, _ in watching.phases] == [
+        "select",
+        *(name for name, _ in DEDUPLICATING),
+        "deduplicate",
+        "backtranslate+score",
+        "curate",
+    ]
     assert by_id(published(there)) == by_id(published(here))
     again = Silent()
     Pipeline(there.config).run(again)
@@ -81,7 +87,7 @@ def test_ten_real_web_documents_are_all_accounted_for_on_disk_and_in_s3(
             assert after.rows_in == before.kept
             assert after.kept + sum(after.rejects.values()) == after.rows_in
         # One document has 65,846 characters: no prompt of 1,024 tokens holds it.
-        assert stages[1].rejects.get("prompt_too_long", 0) >= 1
+        assert stages[2].rejects.get("prompt_too_long", 0) >= 1
         long = max(pipeline.rows("select"), key=lambda row: len(row["text"]))
         refused = {row["id"]: row for row in pipeline.rows("backtranslate")}[long["id"]]
         assert refused["reject_reason"] == "prompt_too_long"

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from backtrans.ledger import Ledger
+from backtrans.pipeline import STAGES
 from backtrans.snapshots import latest, snapshots
 from backtrans.store import Store, StoreSettings
 from backtrans.takedown import asked as asked_for
@@ -61,6 +62,8 @@ def test_two_drivers_at_once_commit_each_shard_once_and_publish_one_snapshot(
 
 IN_THE_MIDDLE = [
     ("put_new", "parts/select/*", "after"),
+    ("put_new", "deduplicate/*/entries/*", "before"),
+    ("put_new", "deduplicate/*/matched", "before"),
     ("put_new", "commits/backtranslate/*", "before"),
     ("put_new", "parts/score/*", "unnamed"),
     ("put_new", "commits/score/*", "before"),
@@ -118,9 +121,7 @@ def assert_only_orphans_are_swept(
     ledger = Ledger(Store(root))
     assert commit_bytes(ledger.store) == commits, "the late one committed something"
     put = {line.key for line in late.lines("put_new") if line.key.startswith("parts/")}
-    named = {
-        c.part for s in ("select", "backtranslate", "score", "curate") for c in ledger.commits(s)
-    }
+    named = {commit.part for stage in STAGES for commit in ledger.commits(stage.name)}
     left = put - named
     orphans = ledger.orphans(-60.0, time.time())
     assert set(orphans) == left

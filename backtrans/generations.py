@@ -1,0 +1,279 @@
+"""What is compared with what: numbered generations of shards, and the index of their segments.
+
+    deduplicate/<fingerprint>/generations/000001.parquet    its shards, put new
+    deduplicate/<fingerprint>/<name>/
+        entries/<bucket>/<batch>.parquet            sketches, and the hashes that lead to them
+        segments/<batch>.parquet                    ids; put last: the batch is spread
+        verdicts/<bucket>/<span>.parquet            copies; the last span's: the bucket is matched
+        matched                                     every bucket is
+
+A generation names the *parts* of its shards, which are immutable, cut into batches. Segments have
+one order in all: generation, then id. So what is decided in a generation hangs on it and those
+before it alone, whoever does the work, and however often.
+
+Promises: a number is given once; a record never changes, and its objects lie in a folder that only
+it names; each object has the same content whoever puts it.
+
+Does not know: how segments are compared, which shards a run is about, when an index may go.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from backtrans.corpus.duplicates import Entries, Places
+from backtrans.corpus.similarity import BANDS, SKETCH_BYTES
+from backtrans.entries import checked_name
+from backtrans.errors import StoreError
+from backtrans.ledger import Ledger
+from backtrans.records import parquet
+
+FOLDER = "deduplicate/"
+
+_RECORDS = "generations/"
+
+BATCH_SEGMENTS = 2**16
+"""Segments of the shards that are spread together, or those of one shard. Source: this project's
+choice; their hashes and sketches are 15 MiB, and an object a bucket is put for each batch."""
+
+BUCKET_ROWS = 2**21
+"""Hashes in a bucket, on average, that a generation has no more of. Source: this project's choice;
+with their sketches, at 350 bytes a hash, they take 0.7 GiB in the worker that matches them."""
+
+SPAN_BATCHES = 8
+"""Batches whose verdicts lie in one object a bucket. Source: this project's choice; whoever decides
+about a shard reads those of half a million segments."""
+
+MAX_BITS = 12
+"""Of a bucket's number: a batch puts 4,096 objects at most, which a store takes in seconds."""
+
+SHARDS = pa.schema(
+    [
+        ("shard", pa.string()),
+        ("part", pa.string()),  # of select: these segments, whatever becomes of the shard later
+        ("batch", pa.int64()),
+        ("again", pa.bool_()),  # an earlier generation has a part of it too
+    ]
+)
+"""The shards of a generation, sorted by their identity."""
+
+ENTRIES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("sketch", pa.binary(SKETCH_BYTES)),
+        ("hashes", pa.list_(pa.uint64())),  # those that fall into this bucket
+    ]
+)
+"""The segments of a batch that have a hash in a bucket, sorted by id."""
+
+VERDICTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("same", pa.bool_()),  # the same words; else alike
+        ("generation", pa.int64()),  # of the earlier one
+        ("like", pa.string()),  # its id
+        ("agreeing", pa.int64()),  # bytes of their sketches
+    ]
+)
+"""The segments of a span that are copies of earlier ones, as far as one bucket tells."""
+
+SEGMENTS = pa.schema([("id", pa.string())])
+"""The segments of a batch: what the index has of it."""
+
+_AT_ONCE = 16
+"""Objects read or put at once: each is a short round trip to the store, and little work."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A record: shards that were new together."""
+
+    number: int
+    folder: str  # of its objects, ending in "/"
+    bits: int  # 2**bits buckets; an earlier generation has no more
+    batches: int
+    shards: pa.Table
+
+    @property
+    def buckets(self) -> int:
+        """How many buckets the hashes fall into."""
+        return 1 << self.bits
+
+    @property
+    def spans(self) -> int:
+        """How many spans the batches make."""
+        return -(-self.batches // SPAN_BATCHES)
+
+    def entries(self, bucket: int, batch: int, bits: int | None = None) -> str:
+        """Return the key of a batch's entries in a bucket; `bits`: of the bucket's number."""
+        if bits is not None:
+            bucket >>= bits - self.bits
+        return f"{self.folder}entries/{bucket:05d}/{batch:06d}.parquet"
+
+    def segments(self, batch: int) -> str:
+        """Return the key of a batch's ids."""
+        return f"{self.folder}segments/{batch:06d}.parquet"
+
+    def verdicts(self, bucket: int, span: int) -> str:
+        """Return the key of a bucket's verdicts over a span."""
+        return f"{self.folder}verdicts/{bucket:05d}/{span:06d}.parquet"
+
+    @property
+    def matched(self) -> str:
+        """The key that is there when every bucket is matched."""
+        return f"{self.folder}matched"
+
+
+class Generations:
+    """The generations of one recipe, by the fingerprint of its deduplication."""
+
+    def __init__(self, ledger: Ledger, stage_fingerprint: str) -> None:
+        self._ledger = ledger
+        self._place = f"{FOLDER}{checked_name(stage_fingerprint)}/"
+        self._read: dict[int, Generation] = {}  # a record never changes
+
+    def upto(self, number: int | None = None) -> list[Generation]:
+        """Return the generations up to a number, or all, the first one first."""
+        # Apart from the rest: there may be a hundred thousand objects beside them.
+        listed = self._ledger.store.list(f"{self._place}{_RECORDS}")
+        numbers = [int(info.key[-14:-8]) for info in listed]
+        return [self._get(n) for n in sorted(numbers) if number is None or n <= number]
+
+    def begin(self, after: list[Generation], selected: pa.Table) -> bool:
+        """Record one more generation of these shards; False where its number is taken.
+
+        `after` are those that there are. `selected` has columns shard, part and kept.
+        """
+        selected = selected.select(["shard", "part", "kept"]).sort_by("shard")
+        kept = selected["kept"].to_numpy()
+        batch = (np.cumsum(kept) - kept) // BATCH_SEGMENTS
+        # Numbered without gaps, though a shard may be larger than a batch.
+        batch = np.unique(batch, return_inverse=True)[1].reshape(-1)
+        rows = int(kept.sum()) * (BANDS + 1)
+        bits = max([max(0, (rows - 1) // BUCKET_ROWS).bit_length(), *(g.bits for g in after)])
+        listed = [generation.shards["shard"] for generation in after]
+        known = pa.chunked_array([c for each in listed for c in each.chunks], pa.string())
+        shards = pa.table(
+            {
+                "shard": selected["shard"],
+                "part": selected["part"],
+                "batch": pa.array(batch, pa.int64()),
+                "again": pc.is_in(selected["shard"], known),
+            },
+            schema=SHARDS.with_metadata(
+                {
+                    "folder": f"{self._place}{uuid4().hex}/",
+                    "bits": str(min(bits, MAX_BITS)),
+                    "batches": str(int(batch.max(initial=-1)) + 1),
+                }
+            ),
+        )
+        number = max((generation.number for generation in after), default=0) + 1
+        return self._ledger.store.put_new(self._key(number), parquet(shards))
+
+    def _get(self, number: int) -> Generation:
+        if number not in self._read:
+            key = self._key(number)
+            shards = self._ledger.read_rows(key)
+            said = {k.decode(): v.decode() for k, v in (shards.schema.metadata or {}).items()}
+            try:
+                bits, batches = int(said["bits"]), int(said["batches"])
+                self._read[number] = Generation(number, said["folder"], bits, batches, shards)
+            except (KeyError, ValueError) as error:
+                raise StoreError(f"{key}: not the record of a generation: {error}") from error
+        return self._read[number]
+
+    def _key(self, number: int) -> str:
+        return f"{self._place}{_RECORDS}{number:06d}.parquet"
+
+
+def index_of(ledger: Ledger, stage_fingerprint: str) -> list[str]:
+    """Return the keys of an index, in the order in which they may go: the last record first.
+
+    What is left of it at any instant is an index without its last generations, and loose objects.
+    """
+    place = f"{FOLDER}{checked_name(stage_fingerprint)}/"
+    keys = [info.key for info in ledger.store.list(place)]
+    named = [key for key in keys if key.startswith(f"{place}{_RECORDS}")]
+    return [*sorted(named, reverse=True), *(key for key in keys if key not in set(named))]
+
+
+def loose_entries(ledger: Ledger, older_than: float) -> Iterator[str]:
+    """Yield the objects of indexes that no record names, older than a moment: an expiry died."""
+    # Before the records: what is put meanwhile is named by one that is seen.
+    old = [info.key for info in ledger.store.list(FOLDER) if info.modified < older_than]
+    named = {
+        generation.folder
+        for each in {key.split("/")[1] for key in old}
+        for generation in Generations(ledger, each).upto()
+    }
+    for key in old:
+        place, _, rest = key.removeprefix(FOLDER).partition("/")
+        folder = f"{FOLDER}{place}/{rest.partition('/')[0]}/"
+        if not rest.startswith(_RECORDS) and folder not in named:
+            yield key
+
+
+def cut(ids: pa.Array, entries: Entries, bits: int) -> Iterator[pa.Table]:
+    """Yield the ENTRIES of each bucket; the entries' segments come in order."""
+    hashes = entries.hashes
+    bucket = hashes >> np.uint64(64 - bits) if bits else np.zeros(len(hashes), np.uint64)
+    order = np.argsort(bucket, kind="stable")
+    bounds = np.searchsorted(bucket[order], np.arange((1 << bits) + 1, dtype=np.uint64))
+    for low, high in pairwise(bounds):
+        places = order[low:high]
+        segment, counts = np.unique(entries.segment[places], return_counts=True)
+        offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        held = np.ascontiguousarray(entries.bytes[segment])
+        yield pa.table(
+            [
+                ids.take(pa.array(segment)),
+                pa.Array.from_buffers(
+                    pa.binary(SKETCH_BYTES), len(held), [None, pa.py_buffer(held)]
+                ),
+                pa.ListArray.from_arrays(pa.array(offsets), pa.array(hashes[places])),
+            ],
+            schema=ENTRIES,
+        )
+
+
+def encoded(entries: pa.Table) -> bytes:
+    """Encode ENTRIES."""
+    return parquet(entries, plain=("sketch", "hashes"))
+
+
+def entries_of(table: pa.Table) -> Entries:
+    """Return ENTRIES as arrays."""
+    sketches = table["sketch"].combine_chunks()
+    lists = table["hashes"].combine_chunks()
+    if table.num_rows == 0:
+        none: Places = np.zeros(0, np.int64)
+        return Entries(np.zeros((0, SKETCH_BYTES), np.uint8), np.zeros(0, np.uint64), none)
+    whole = np.frombuffer(sketches.buffers()[1], np.uint8).reshape(-1, SKETCH_BYTES)
+    offsets = lists.offsets.to_numpy()
+    hashes = lists.values.to_numpy()[offsets[0] : offsets[-1]]
+    segment = np.repeat(np.arange(table.num_rows), np.diff(offsets))
+    return Entries(whole[sketches.offset : sketches.offset + len(sketches)], hashes, segment)
+
+
+def in_order(call: Callable[[A], B], arguments: Sequence[A]) -> Iterator[B]:
+    """Yield what a call makes of each argument, in order; few calls are ahead of the reader."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="generations") as pool:
+        ahead: deque[Future[B]] = deque()
+        for argument in arguments:
+            ahead.append(pool.submit(call, argument))
+            if len(ahead) >= _AT_ONCE:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

@@ -1,0 +1,161 @@
+"""Deduplicate: refuse the segments that are copies of earlier ones, and keep the first of each.
+
+An address is a shard. What its segments are copies of has been found bucket by bucket; here the
+verdicts are brought together and the shard's part is committed: ids and outcomes, no text.
+
+Promises: every kept segment of select comes out kept or refused, in the shard's order; the detail
+names the segment that it is a copy of. Verdicts are read once a worker for the shards of a span
+that it gets one after another.
+
+Does not know: how segments are compared; it trusts that all that it needs has been matched.
+"""
+
+import asyncio
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backtrans.corpus.similarity import estimated
+from backtrans.errors import StoreError
+from backtrans.generations import SPAN_BATCHES, Generation, Generations, in_order
+from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.records import DEDUPLICATED, Reject, Row, is_kept, rejected, table
+from backtrans.store import Store, StoreSettings
+from backtrans.work import Address
+
+STAGE = "deduplicate"
+
+VERSION = "deduplicate/1"
+"""Part of the fingerprint: a new one when the same segments in the same order are judged otherwise.
+"""
+
+_SPANS_HELD = 2
+"""Spans whose verdicts a worker holds: shards come in order, so it needs one, or two at a seam."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Verdict:
+    """What a segment is a copy of; the least of several says it."""
+
+    near: bool  # alike; else the same words
+    generation: int
+    like: str
+    agreeing: int
+
+    @property
+    def reject(self) -> Reject:
+        """The reason for which such a segment is refused."""
+        if not self.near:
+            return Reject("duplicate", f"the words of {self.like}")
+        return Reject("near_duplicate", f"{estimated(self.agreeing):.2f} like {self.like}")
+
+
+def judged(segments: list[str], verdicts: Mapping[str, Verdict]) -> list[Row]:
+    """Build the rows of a part. Rows: N -> N."""
+    return [
+        rejected({"id": name}, verdicts[name].reject) if name in verdicts else {"id": name}
+        for name in segments
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class DeduplicateWork:
+    """The stage as a runtime takes it."""
+
+    store: StoreSettings
+    run: str
+    select_key: str  # fingerprints of the stage that it reads, and its own
+    stage_fingerprint: str
+    generation: int  # the last one that is matched
+    name: str = STAGE
+    uses_engine: bool = False
+    gpus_each: float = 0.0
+
+    def open(self) -> "DeduplicateWorker":
+        """Open the store in this process, and read the records of the generations."""
+        return DeduplicateWorker(self, Ledger(Store(self.store)))
+
+
+class DeduplicateWorker:
+    """Decides about one shard after another."""
+
+    def __init__(self, work: DeduplicateWork, ledger: Ledger) -> None:
+        self._work = work
+        self._ledger = ledger
+        self._listed: dict[str, list[tuple[Generation, int, str]]] = {}
+        for generation in Generations(ledger, work.stage_fingerprint).upto(work.generation):
+            columns = (generation.shards[name].to_pylist() for name in ("shard", "batch", "part"))
+            for shard, batch, part in zip(*columns, strict=True):
+                self._listed.setdefault(shard, []).append((generation, batch, part))
+        self._spans: OrderedDict[tuple[int, int], dict[str, Verdict]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    async def do(self, address: Address) -> tuple[list[Commit], int]:
+        """Decide about a shard unless that is done. Raises: StoreError where it cannot be."""
+        return await asyncio.to_thread(self._do, address)
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+    def _do(self, address: Address) -> tuple[list[Commit], int]:
+        work, ledger, shard = self._work, self._ledger, address.shard
+        key = stage_key(STAGE, work.stage_fingerprint, shard)
+        if (found := ledger.commit_of(STAGE, key)) is not None:
+            return [found], 0
+        began = time.monotonic()
+        part = self._part(shard)
+        rows = ledger.read_rows(part, ["id", "reject_reason"]).to_pylist()
+        segments = [row["id"] for row in rows if is_kept(row)]
+        wanted = set(segments)
+        verdicts: dict[str, Verdict] = {}
+        for generation, batch, _ in self._listed[shard]:
+            in_span = self._verdicts(generation, batch // SPAN_BATCHES)
+            verdicts |= {name: in_span[name] for name in wanted if name in in_span}
+        commit, won = ledger.settle(
+            STAGE,
+            key,
+            shard=shard,
+            object_url=address.object,
+            first_row=address.first_row,
+            rows_in=len(segments),
+            part=table(judged(segments, verdicts), DEDUPLICATED),
+            usage=Usage(seconds=time.monotonic() - began),
+            run=work.run,
+            reads=(part,),
+        )
+        return [commit], int(won)
+
+    def _part(self, shard: str) -> str:
+        """Return the part of select that is decided about, one that a generation names.
+
+        Where that is no longer the one that counts, what is committed is stale, and is done again.
+        """
+        key = stage_key("select", self._work.select_key, shard)
+        selected = self._ledger.commit_of("select", key)
+        listed = [part for _, _, part in self._listed.get(shard, [])]
+        if selected is None or not listed:
+            raise StoreError(f"select/{key}: not in a generation, though {STAGE} was asked for it")
+        return selected.part if selected.part in listed else listed[-1]
+
+    def _verdicts(self, generation: Generation, span: int) -> dict[str, Verdict]:
+        """Return the verdicts of a span, over all buckets."""
+        with self._lock:  # shards in flight together want the same
+            place = (generation.number, span)
+            if place not in self._spans:
+                while len(self._spans) >= _SPANS_HELD:
+                    self._spans.popitem(last=False)
+                self._spans[place] = self._read(generation, span)
+            self._spans.move_to_end(place)
+            return self._spans[place]
+
+    def _read(self, generation: Generation, span: int) -> dict[str, Verdict]:
+        found: dict[str, Verdict] = {}
+        keys = [generation.verdicts(bucket, span) for bucket in range(generation.buckets)]
+        for rows in in_order(self._ledger.read_rows, keys):
+            for row in rows.to_pylist():
+                verdict = Verdict(not row["same"], row["generation"], row["like"], row["agreeing"])
+                name = row["id"]
+                found[name] = min(verdict, found.get(name, verdict))
+        return found
