@@ -139,8 +139,11 @@ def _underlined(text: str, underline: int) -> int | None:
 
 
 def is_dropped(title: str) -> bool:
-    """Say whether a header's section is dropped: empty, in capitals, or a page's furniture."""
-    if not title or title.isupper():
+    """Say whether a header's section is dropped: empty, in capitals, or a page's furniture.
+
+    One letter alone, as of a glossary, is not what capitals mean.
+    """
+    if not title or (title.isupper() and sum(map(str.isalpha, title)) > 1):
         return True
     words = re.sub(r"[^\w\s]", " ", title.casefold()).split()
     name = " ".join(words)

@@ -84,6 +84,14 @@ def _escaped(line: str) -> str:
     return f"\\{line}" if _MARK.match(line) else line
 
 
+def _shared(one: str, other: str) -> str:
+    """Return what two prefixes have in common from their start."""
+    return next(
+        (one[:at] for at in range(len(one)) if not other.startswith(one[: at + 1])),
+        one,
+    )
+
+
 class _Container:
     """A list item or a quote: what stands before its first line, and before its others."""
 
@@ -106,6 +114,7 @@ class _Writer:
         self._code = -1  # where in the gathered text inline code began
         self._containers: list[_Container] = []
         self._lists: list[int] = []  # the number of the last item, negative where there are none
+        self._rest = ""  # what stood before the lines of what was written last
         self._quoted = self._listed = False  # whether what was written last is in one still open
         self._seen: dict[str, int] = {}
         self._looks = 0
@@ -151,11 +160,11 @@ class _Writer:
                 place = action(place) or place
             elif tag in _BLOCK_TAGS:
                 self._between(tag.removeprefix("/"))
+            if place == self._title_at:
+                place = self._resume
             text = texts[place + 1]
             if text and (gathered or not text.isspace()):
                 gathered.append(text)
-            if place == self._title_at:
-                place = self._resume
             place += 1
         self._flush()
 
@@ -365,8 +374,9 @@ class _Writer:
         marked = shown[-1].name == "li" and shown[-1].first is not None
         first = "".join([c.rest if c.first is None else c.first for c in shown])
         if self.written:
-            blank = f"{rest.rstrip()}\n" if self._quoted else "\n"
+            blank = f"{_shared(rest, self._rest).rstrip()}\n" if self._quoted else "\n"
             self.written.append("\n" if marked and self._listed else f"\n{blank}")
+        self._rest = rest
         self._quoted = self._listed = False
         for container in shown:
             container.first = None
