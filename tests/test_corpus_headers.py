@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backtrans.corpus.document import Document
@@ -256,6 +256,8 @@ def test_segments_lie_in_the_text_apart_in_order_and_in_the_range(
 
 @settings(max_examples=500)
 @given(texts, st.integers(0, 30), st.integers(0, 60))
+@example(" ==========\n# A", 11, 0)
+@example("#\u2003", 0, 1)
 def test_the_segments_of_a_segment_are_that_segment(text: str, min_chars: int, more: int) -> None:
     for segment in cut(text, min_chars, min_chars + more):
         assert cut(segment, min_chars, min_chars + more) == [segment]
