@@ -51,8 +51,8 @@ def compression_of(head: bytes) -> Compression:
 def blocks(file: BinaryIO, name: str) -> Iterator[bytes | Reject]:
     """Yield an object's bytes, decompressed; where it breaks off, one last Reject.
 
-    The first bytes decide, not the name. Only where they say nothing (no magic, no JSON object) is
-    a name in .gz or .zst taken at its word: such an object is broken, not text.
+    The first bytes decide, not the name. Only where they say nothing (no magic, no JSON object, no
+    WARC) is a name in .gz or .zst taken at its word: such an object is broken, not text.
     Raises: InputError when that is so, or when not one byte can be decompressed.
     """
     file.seek(0)
@@ -60,8 +60,8 @@ def blocks(file: BinaryIO, name: str) -> Iterator[bytes | Reject]:
     file.seek(0)
     compression = compression_of(head)
     if compression == "none":
-        like_json = head.removeprefix(BOM).lstrip().startswith(b"{")
-        if name.endswith((".gz", ".zst")) and not like_json:
+        told = head.removeprefix(BOM).lstrip().startswith((b"{", b"WARC/"))
+        if name.endswith((".gz", ".zst")) and not told:
             raise InputError(f"{name}: neither gzip nor zstd, though its name says so")
         while block := file.read(BLOCK_BYTES):
             yield block

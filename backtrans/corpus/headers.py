@@ -21,11 +21,11 @@ from backtrans.corpus.span import SegmentSettings, Span, whole
 from backtrans.records import Reject
 
 # Source: CommonMark 0.31, 4.2 (ATX headings), 4.3 (setext headings, here of one line) and 4.5
-# (fenced code blocks).
+# (fenced code blocks); behind a mark, any white space counts, since a segment ends without it.
 _MARKS = re.compile(
     r"^ {0,3}(?:(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})(?P<info>.*)"
-    r"|(?P<level>#{1,6})(?P<title>[ \t\r].*)?$"
-    r"|(?P<underline>=+|-+)[ \t\r]*$)",
+    r"|(?P<level>#{1,6})(?P<title>[^\S\n].*)?$"
+    r"|(?P<underline>=+|-+)[^\S\n]*$)",
     re.MULTILINE,
 )
 _NO_PARAGRAPH = tuple("#>|-*+`~\t")  # what starts a line that is no paragraph, as far as it tells
@@ -97,12 +97,11 @@ def sections(document: Document, settings: SegmentSettings) -> list[Span] | Reje
     if not text or text.isspace():
         return whole(document, settings)
     root = tree(text)
-    if not root.below:
-        found = whole(document, settings)
-        if isinstance(found, Reject):
-            return found
     tally = _Tally()
     spans = [span for piece in pieces(text, root, settings, tally) for span in piece]
+    if not spans and not root.below:
+        found = whole(document, settings)  # which says how long the text is
+        return found if isinstance(found, Reject) else tally.reject(settings)
     return spans or tally.reject(settings)
 
 
@@ -139,8 +138,11 @@ def _underlined(text: str, underline: int) -> int | None:
 
 
 def is_dropped(title: str) -> bool:
-    """Say whether a header's section is dropped: empty, in capitals, or a page's furniture."""
-    if not title or title.isupper():
+    """Say whether a header's section is dropped: empty, in capitals, or a page's furniture.
+
+    One letter alone, as of a glossary, is not what capitals mean.
+    """
+    if not title or (title.isupper() and sum(map(str.isalpha, title)) > 1):
         return True
     words = re.sub(r"[^\w\s]", " ", title.casefold()).split()
     name = " ".join(words)

@@ -131,7 +131,9 @@ def _hiding(text: str) -> set[str]:
             name = _NAMES.match(text, start) if start >= 0 else None
             if name and text.find(">", start, at) < 0:
                 names.add(name[1].lower())
-            at = text.find(word, at + len(word))
+            # A tag, a style sheet, a script: what one word of it tells, the others would.
+            after = text.find("<", at)
+            at = text.find(word, after) if after >= 0 else -1
     return names
 
 
@@ -139,7 +141,8 @@ def _lean(text: str) -> str:
     """Leave out tags that say nothing of the structure, and those that nest too deep."""
     if "<xmp" in text or "<plaintext" in text:  # where tags are text
         return _shallow(text)
-    if len(text) > LONG_CHARS:
+    half = LONG_CHARS // 2
+    if any(text.find(">", at, at + half) < 0 for at in range(0, len(text) - half, half)):
         text = ">".join([_without_attributes(piece) for piece in text.split(">")])
     hiding = _hiding(text)
     large = text.count("<") > UNCHECKED_TAGS
@@ -150,7 +153,8 @@ def _lean(text: str) -> str:
         text = _CODE.sub("<code>", text)
     names = tuple(name for name in _INLINE if name not in hiding)
     # Whatever the case: three times as long, and few pages have need of it.
-    text = _tags_of(names, _CAPITALS.search(text) is not None).sub("", text)
+    any_case = _CAPITALS.search(text) is not None if large else "</P>" in text or "</A>" in text
+    text = _tags_of(names, any_case).sub("", text)
     return _shallow(text) if large else text
 
 

@@ -84,6 +84,14 @@ def _escaped(line: str) -> str:
     return f"\\{line}" if _MARK.match(line) else line
 
 
+def _shared(one: str, other: str) -> str:
+    """Return what two prefixes have in common from their start."""
+    return next(
+        (one[:at] for at in range(len(one)) if not other.startswith(one[: at + 1])),
+        one,
+    )
+
+
 class _Container:
     """A list item or a quote: what stands before its first line, and before its others."""
 
@@ -106,6 +114,7 @@ class _Writer:
         self._code = -1  # where in the gathered text inline code began
         self._containers: list[_Container] = []
         self._lists: list[int] = []  # the number of the last item, negative where there are none
+        self._rest = ""  # what stood before the lines of what was written last
         self._quoted = self._listed = False  # whether what was written last is in one still open
         self._seen: dict[str, int] = {}
         self._looks = 0
@@ -113,28 +122,11 @@ class _Writer:
         self._main = self._form = 0  # how deep within such elements
         self._title_at = self._resume = -1  # the only header of a banner, and the banner's end
         self._of_data = tables_of_data(self.tags, self.attributes)
-        self._open: dict[str, Callable[[int], int | None]] = {
-            "br": self._break, "pre": self._pre, "listing": self._pre, "code": self._begin_code,
-            "blockquote": self._begin_quote, "li": self._begin_item, "dd": self._begin_item,
-            "table": self._table, "q": self._quotation, "/q": self._quotation,
-            "/code": self._end_code, "/blockquote": self._end_container,
-            "/li": self._end_container, "/dd": self._end_container,
-            "button": self._button, "form": self._begin_form, "/form": self._end_form,
-            "header": self._banner, "aside": self._banner,
-        }  # fmt: skip
-        for name in ("ul", "ol", "menu", "dir"):
-            self._open |= {name: self._begin_list, f"/{name}": self._end_list}
-        for name in _HEADERS:
-            self._open |= {name: self._begin_header, f"/{name}": self._end_header}
-        for name in _MAIN:
-            self._open |= {name: self._begin_main, f"/{name}": self._end_main}
-        for name in _DROPPED:
-            self._open[name] = self._end_of
 
     def walk(self) -> None:
         """Write all tokens."""
         tags, texts, attributes = self.tags, self.texts, self.attributes
-        gathered, actions = self._gathered, self._open
+        gathered, actions = self._gathered, _ACTIONS
         seen = self._seen
         if texts[0]:
             gathered.append(texts[0])
@@ -148,14 +140,14 @@ class _Writer:
                     tag = ""
             action = actions.get(tag)
             if action is not None:
-                place = action(place) or place
+                place = action(self, place) or place
             elif tag in _BLOCK_TAGS:
                 self._between(tag.removeprefix("/"))
+            if place == self._title_at:
+                place = self._resume
             text = texts[place + 1]
             if text and (gathered or not text.isspace()):
                 gathered.append(text)
-            if place == self._title_at:
-                place = self._resume
             place += 1
         self._flush()
 
@@ -365,8 +357,9 @@ class _Writer:
         marked = shown[-1].name == "li" and shown[-1].first is not None
         first = "".join([c.rest if c.first is None else c.first for c in shown])
         if self.written:
-            blank = f"{rest.rstrip()}\n" if self._quoted else "\n"
+            blank = f"{_shared(rest, self._rest).rstrip()}\n" if self._quoted else "\n"
             self.written.append("\n" if marked and self._listed else f"\n{blank}")
+        self._rest = rest
         self._quoted = self._listed = False
         for container in shown:
             container.first = None
@@ -431,3 +424,32 @@ class _Writer:
             lines = [f"| {' | '.join(row)} |" for row in rows]
             self._put([lines[0], f"|{' --- |' * width}", *lines[1:]])
         return end
+
+
+_ACTIONS: dict[str, Callable[[_Writer, int], int | None]] = {
+    "br": _Writer._break,
+    "pre": _Writer._pre,
+    "listing": _Writer._pre,
+    "code": _Writer._begin_code,
+    "/code": _Writer._end_code,
+    "q": _Writer._quotation,
+    "/q": _Writer._quotation,
+    "blockquote": _Writer._begin_quote,
+    "/blockquote": _Writer._end_container,
+    "table": _Writer._table,
+    "button": _Writer._button,
+    "form": _Writer._begin_form,
+    "/form": _Writer._end_form,
+    "header": _Writer._banner,
+    "aside": _Writer._banner,
+}
+for _name in ("li", "dd"):
+    _ACTIONS |= {_name: _Writer._begin_item, f"/{_name}": _Writer._end_container}
+for _name in ("ul", "ol", "menu", "dir"):
+    _ACTIONS |= {_name: _Writer._begin_list, f"/{_name}": _Writer._end_list}
+for _name in _HEADERS:
+    _ACTIONS |= {_name: _Writer._begin_header, f"/{_name}": _Writer._end_header}
+for _name in _MAIN:
+    _ACTIONS |= {_name: _Writer._begin_main, f"/{_name}": _Writer._end_main}
+for _name in _DROPPED:
+    _ACTIONS[_name] = _Writer._end_of

@@ -12,7 +12,6 @@ Does not know: languages. Where no spaces are, sentences are compared as a whole
 """
 
 import re
-from collections import Counter, defaultdict
 
 GRAM_WORDS = 3
 THRESHOLD = 0.8
@@ -29,27 +28,31 @@ _MARKS = "#>-*+ \t.,;:!?\"'"
 
 def repeats_a_sentence(text: str) -> bool:
     """Say whether two sentences of a text are the same or nearly the same."""
-    words = text.lower().split()
+    words = (_prose(text) if "|" in text or "```" in text else text).lower().split()
     grams = max(0, len(words) - GRAM_WORDS + 1)
-    repeated = grams - len(set(zip(words, words[1:], words[2:], strict=False)))
+    repeated = grams - len(set(zip(words, words[1:], words[2:])))  # noqa: B905  the last are short
     # Near sentences share four n-grams at least, and one without spaces is a long word.
     near = repeated > MIN_SENTENCE_WORDS - GRAM_WORDS
-    if not near and max(map(len, words), default=0) < MIN_SENTENCE_CHARS:
+    if not near and (text.isascii() or max(map(len, words), default=0) < MIN_SENTENCE_CHARS):
         return False
     return _repeats(sentences(text))
 
 
-def sentences(text: str) -> list[str]:
-    """Return a text's sentences, with the marks and the case of their words taken away."""
+def _prose(text: str) -> str:
+    """Return a text without its code and its tables."""
     if "```" in text or "~~~" in text:
         text = _CODE.sub("\n", text)
-    lines = "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("|"))
-    found = (" ".join(part.lower().split()).strip(_MARKS) for part in _END.split(lines))
+    return "\n".join([line for line in text.split("\n") if not line.lstrip().startswith("|")])
+
+
+def sentences(text: str) -> list[str]:
+    """Return a text's sentences, with the marks and the case of their words taken away."""
+    found = (" ".join(part.lower().split()).strip(_MARKS) for part in _END.split(_prose(text)))
     return [part for part in found if len(part) >= MIN_SENTENCE_CHARS]
 
 
 def _repeats(found: list[str]) -> bool:
-    holders: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    holders: dict[tuple[str, ...], list[int]] = {}
     sizes: list[int] = []
     whole: set[str] = set()
     for sentence in found:
@@ -61,11 +64,12 @@ def _repeats(found: list[str]) -> bool:
                     return True
                 whole.add(sentence)
             continue
-        grams = set(zip(words, words[1:], words[2:], strict=False))
-        shared: Counter[int] = Counter()
+        grams = set(zip(words, words[1:], words[2:]))  # noqa: B905
+        shared: dict[int, int] = {}
         for gram in grams:
-            others = holders[gram]
-            shared.update(others)
+            others = holders.setdefault(gram, [])
+            for other in others:
+                shared[other] = shared.get(other, 0) + 1
             if len(others) < MAX_SHARING:
                 others.append(len(sizes))
         for other, count in shared.items():

@@ -71,30 +71,30 @@ def read_warc(file: BinaryIO, name: str, max_html_bytes: int, max_decoded_bytes:
     """
     stream = _Stream(capped(blocks(file, name), max_decoded_bytes))
     row = seen = 0
+    opened = False
     rest: Reject | None = None
     for found in _records(stream):
         if isinstance(found, Reject):
             rest = found
             break
-        seen += 1
-        if found.record_type not in DOCUMENTS:
-            if not _passed_over(found):
-                rest = _cut_off(found)
+        opened = True
+        if found.record_type in DOCUMENTS:
+            document = _document(found, max_html_bytes)
+            if isinstance(document, Reject):
+                rest = document
                 break
-            continue
-        document = _document(found, max_html_bytes)
-        if isinstance(document, Reject):
-            rest = document
+            yield row, document
+            row += 1
+        elif not _passed_over(found):
+            rest = _cut_off(found)
             break
-        yield row, document
-        row += 1
+        seen += 1
     rest = stream.broken or rest
     if rest is None:
         return
-    if not seen and stream.broken is None:
+    if not opened and stream.broken is None:
         raise InputError(f"{name}: not readable as WARC: {rest.detail}")
-    where = f"after record {seen:,}"
-    yield row, Unread(reject=Reject("unreadable_rest", f"{where}: {rest.detail}"))
+    yield row, Unread(reject=Reject("unreadable_rest", f"after record {seen:,}: {rest.detail}"))
 
 
 def _records(stream: _Stream) -> Iterator[Any]:
@@ -134,7 +134,7 @@ def _document(record: Any, max_html_bytes: int) -> Document | Unread | Reject:
         "url": headers.get("WARC-Target-URI"),
         "created": headers.get("WARC-Date"),
     }
-    metadata: dict[str, object] = {"record_type": str(record.record_type.name)}
+    metadata: dict[str, object] = {"record_type": str(record.record_type)}
     language = next((headers.get(key) for key in LANGUAGES if headers.get(key)), None)
     for key, value in (("language", language), ("truncated", headers.get("WARC-Truncated"))):
         if value:
