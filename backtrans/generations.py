@@ -5,11 +5,13 @@
         entries/<bucket>/<batch>.parquet            sketches, and the hashes that lead to them
         segments/<batch>.parquet                    ids; put last: the batch is spread
         verdicts/<bucket>/<span>.parquet            copies; the last span's: the bucket is matched
-        matched                                     every bucket is
+        copies/<span>.parquet                       the same over all buckets, one row a segment
+        finished                                    every span's are there
 
 A generation names the *parts* of its shards, which are immutable, cut into batches. Segments have
-one order in all: generation, then id. So what is decided in a generation hangs on it and those
-before it alone, whoever does the work, and however often.
+one order in all: generation, then id. A record also says which earlier shards the corpus has no
+more: they no longer count. So what is decided in a generation hangs on it and those before it
+alone, whoever does the work, and however often.
 
 Promises: a number is given once; a record never changes, and its objects lie in a folder that only
 it names; each object has the same content whoever puts it.
@@ -63,7 +65,11 @@ SHARDS = pa.schema(
         ("again", pa.bool_()),  # an earlier generation has a part of it too
     ]
 )
-"""The shards of a generation, sorted by their identity."""
+"""The shards of a generation, sorted by their identity; then, without part and batch, those of
+earlier ones that the corpus had no more."""
+
+_SHARD_CHARS = 16
+"""Characters of a shard's identity that begin the ids of its segments (`stages.select`)."""
 
 ENTRIES = pa.schema(
     [
@@ -104,6 +110,7 @@ class Generation:
     bits: int  # 2**bits buckets; an earlier generation has no more
     batches: int
     shards: pa.Table
+    gone: pa.Array  # how the ids of earlier segments begin that no longer count
 
     @property
     def buckets(self) -> int:
@@ -129,10 +136,23 @@ class Generation:
         """Return the key of a bucket's verdicts over a span."""
         return f"{self.folder}verdicts/{bucket:05d}/{span:06d}.parquet"
 
+    def copies(self, span: int) -> str:
+        """Return the key of a span's verdicts over all buckets."""
+        return f"{self.folder}copies/{span:06d}.parquet"
+
     @property
-    def matched(self) -> str:
-        """The key that is there when every bucket is matched."""
-        return f"{self.folder}matched"
+    def finished(self) -> str:
+        """The key that is there when its shards can be decided about."""
+        return f"{self.folder}finished"
+
+    def counts(self, entries: pa.Table, copies: pa.Table) -> pa.Table:
+        """Return those ENTRIES of earlier ones that count here: no copies, and not gone."""
+        ids = entries["id"]
+        left_out = pc.is_in(ids, copies["id"].combine_chunks())
+        if len(self.gone):
+            begins = pc.utf8_slice_codeunits(ids, 0, _SHARD_CHARS)
+            left_out = pc.or_(left_out, pc.is_in(begins, self.gone))
+        return entries.filter(pc.invert(left_out))
 
 
 class Generations:
@@ -150,10 +170,11 @@ class Generations:
         numbers = [int(info.key[-14:-8]) for info in listed]
         return [self._get(n) for n in sorted(numbers) if number is None or n <= number]
 
-    def begin(self, after: list[Generation], selected: pa.Table) -> bool:
+    def begin(self, after: list[Generation], selected: pa.Table, present: list[str]) -> bool:
         """Record one more generation of these shards; False where its number is taken.
 
-        `after` are those that there are. `selected` has columns shard, part and kept.
+        `after` are those that there are. `selected` has columns shard, part and kept; `present`
+        are all shards of the corpus.
         """
         selected = selected.select(["shard", "part", "kept"]).sort_by("shard")
         kept = selected["kept"].to_numpy()
@@ -179,17 +200,25 @@ class Generations:
                 }
             ),
         )
+        gone = pc.unique(known.filter(pc.invert(pc.is_in(known, pa.array(present, pa.string())))))
+        nothing = [pa.nulls(len(gone), SHARDS.field(name).type) for name in SHARDS.names[1:]]
+        left_out = pa.table([gone.sort(), *nothing], schema=shards.schema)
+        shards = pa.concat_tables([shards, left_out])
         number = max((generation.number for generation in after), default=0) + 1
         return self._ledger.store.put_new(self._key(number), parquet(shards))
 
     def _get(self, number: int) -> Generation:
         if number not in self._read:
             key = self._key(number)
-            shards = self._ledger.read_rows(key)
-            said = {k.decode(): v.decode() for k, v in (shards.schema.metadata or {}).items()}
+            rows = self._ledger.read_rows(key)
+            said = {k.decode(): v.decode() for k, v in (rows.schema.metadata or {}).items()}
             try:
                 bits, batches = int(said["bits"]), int(said["batches"])
-                self._read[number] = Generation(number, said["folder"], bits, batches, shards)
+                shards = rows.filter(pc.is_valid(rows["batch"]))
+                gone = rows.filter(pc.is_null(rows["batch"]))["shard"].combine_chunks()
+                begins = pc.utf8_slice_codeunits(gone, 0, _SHARD_CHARS)
+                found = Generation(number, said["folder"], bits, batches, shards, begins)
+                self._read[number] = found
             except (KeyError, ValueError) as error:
                 raise StoreError(f"{key}: not the record of a generation: {error}") from error
         return self._read[number]
