@@ -16,14 +16,14 @@ alone, whoever does the work, and however often.
 Promises: a number is given once; a record never changes, and its objects lie in a folder that only
 it names; each object has the same content whoever puts it.
 
-Does not know: how segments are compared, which shards a run is about, when an index may go.
+Does not know: what its objects hold (`buckets`), how segments are compared, which shards a run is
+about, when an index may go.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar
 from uuid import uuid4
 
@@ -31,8 +31,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtrans.corpus.duplicates import Entries, Places
-from backtrans.corpus.similarity import BANDS, SKETCH_BYTES
+from backtrans.corpus.similarity import BANDS
 from backtrans.entries import checked_name
 from backtrans.errors import StoreError
 from backtrans.ledger import Ledger
@@ -70,29 +69,6 @@ earlier ones that the corpus had no more."""
 
 _SHARD_CHARS = 16
 """Characters of a shard's identity that begin the ids of its segments (`stages.select`)."""
-
-ENTRIES = pa.schema(
-    [
-        ("id", pa.string()),
-        ("sketch", pa.binary(SKETCH_BYTES)),
-        ("hashes", pa.list_(pa.uint64())),  # those that fall into this bucket
-    ]
-)
-"""The segments of a batch that have a hash in a bucket, sorted by id."""
-
-VERDICTS = pa.schema(
-    [
-        ("id", pa.string()),
-        ("same", pa.bool_()),  # the same words; else alike
-        ("generation", pa.int64()),  # of the earlier one
-        ("like", pa.string()),  # its id
-        ("agreeing", pa.int64()),  # bytes of their sketches
-    ]
-)
-"""The segments of a span that are copies of earlier ones, as far as one bucket tells."""
-
-SEGMENTS = pa.schema([("id", pa.string())])
-"""The segments of a batch: what the index has of it."""
 
 _AT_ONCE = 16
 """Objects read or put at once: each is a short round trip to the store, and little work."""
@@ -252,48 +228,6 @@ def loose_entries(ledger: Ledger, older_than: float) -> Iterator[str]:
         folder = f"{FOLDER}{place}/{rest.partition('/')[0]}/"
         if not rest.startswith(_RECORDS) and folder not in named:
             yield key
-
-
-def cut(ids: pa.Array, entries: Entries, bits: int) -> Iterator[pa.Table]:
-    """Yield the ENTRIES of each bucket; the entries' segments come in order."""
-    hashes = entries.hashes
-    bucket = hashes >> np.uint64(64 - bits) if bits else np.zeros(len(hashes), np.uint64)
-    order = np.argsort(bucket, kind="stable")
-    bounds = np.searchsorted(bucket[order], np.arange((1 << bits) + 1, dtype=np.uint64))
-    for low, high in pairwise(bounds):
-        places = order[low:high]
-        segment, counts = np.unique(entries.segment[places], return_counts=True)
-        offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-        held = np.ascontiguousarray(entries.bytes[segment])
-        yield pa.table(
-            [
-                ids.take(pa.array(segment)),
-                pa.Array.from_buffers(
-                    pa.binary(SKETCH_BYTES), len(held), [None, pa.py_buffer(held)]
-                ),
-                pa.ListArray.from_arrays(pa.array(offsets), pa.array(hashes[places])),
-            ],
-            schema=ENTRIES,
-        )
-
-
-def encoded(entries: pa.Table) -> bytes:
-    """Encode ENTRIES."""
-    return parquet(entries, plain=("sketch", "hashes"))
-
-
-def entries_of(table: pa.Table) -> Entries:
-    """Return ENTRIES as arrays."""
-    sketches = table["sketch"].combine_chunks()
-    lists = table["hashes"].combine_chunks()
-    if table.num_rows == 0:
-        none: Places = np.zeros(0, np.int64)
-        return Entries(np.zeros((0, SKETCH_BYTES), np.uint8), np.zeros(0, np.uint64), none)
-    whole = np.frombuffer(sketches.buffers()[1], np.uint8).reshape(-1, SKETCH_BYTES)
-    offsets = lists.offsets.to_numpy()
-    hashes = lists.values.to_numpy()[offsets[0] : offsets[-1]]
-    segment = np.repeat(np.arange(table.num_rows), np.diff(offsets))
-    return Entries(whole[sketches.offset : sketches.offset + len(sketches)], hashes, segment)
 
 
 def in_order(call: Callable[[A], B], arguments: Sequence[A]) -> Iterator[B]:

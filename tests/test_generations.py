@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtrans import generations
+from backtrans.buckets import cut, encoded, entries_of
 from backtrans.corpus.duplicates import Entries
 from backtrans.errors import StoreError
-from backtrans.generations import Generations, cut, encoded, entries_of, in_order, index_of
+from backtrans.generations import Generations, in_order, index_of
 from backtrans.ledger import Ledger
+from backtrans.records import parquet
 from backtrans.stages.select import segment_id, shard_identity
 from backtrans.store import Store, StoreSettings
 
@@ -113,7 +115,7 @@ def test_a_record_that_is_none_is_an_error_that_names_it(ledger: Ledger) -> None
     known = Generations(ledger, "abc")
     known.begin([], selected(1), PRESENT)
     (key,) = index_of(ledger, "abc")
-    ledger.store.put(key, generations.parquet(pa.table({"shard": ["a"]})))
+    ledger.store.put(key, parquet(pa.table({"shard": ["a"]})))
     with pytest.raises(StoreError, match="000001"):
         Generations(ledger, "abc").upto()
 

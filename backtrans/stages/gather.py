@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtrans.generations import VERDICTS, Generations, in_order
+from backtrans.buckets import VERDICTS
+from backtrans.generations import Generations, in_order
 from backtrans.ledger import Commit, Ledger
 from backtrans.records import parquet
 from backtrans.store import Store, StoreSettings

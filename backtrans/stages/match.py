@@ -18,16 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from backtrans.buckets import VERDICTS, entries_of
 from backtrans.corpus.duplicates import NOTHING, Entries, LikenessSettings, Places, Verdicts
 from backtrans.corpus.similarity import SKETCH_BYTES, bytes_needed
-from backtrans.generations import (
-    SPAN_BATCHES,
-    VERDICTS,
-    Generation,
-    Generations,
-    entries_of,
-    in_order,
-)
+from backtrans.generations import SPAN_BATCHES, Generation, Generations, in_order
 from backtrans.ledger import Commit, Ledger
 from backtrans.records import parquet
 from backtrans.store import Store, StoreSettings
