@@ -59,7 +59,10 @@ class Deduplication:
             fresh = selected.filter(pc.invert(listed))
             if fresh.num_rows == 0:
                 break
-            generations.begin(known, fresh, [address.shard for address in corpus])
+            # What a takedown withdrew still counts: its copies had better not come instead.
+            present = standing.shards_of(standing.withdrawn_objects)
+            present += [address.shard for address in corpus]
+            generations.begin(known, fresh, present)
         number = known[-1].number if known else 0
         yield self._resolved.deduplicate_work(run, number), pending
 

@@ -371,6 +371,16 @@ def test_rows_that_a_retry_brings_are_compared_with_all_before_and_those_decided
 
 
 @pytest.mark.slow
+def test_copies_of_an_object_that_is_withdrawn_do_not_come_either(tmp_path: Path) -> None:
+    path = tmp_path / "corpus/a.jsonl.gz"
+    write_jsonl(path, [document(1), document(2)])
+    before = run(tmp_path)
+    record(before.ledger, asked([("object", str(path))], "asked to"))
+    write_jsonl(tmp_path / "corpus/b.jsonl.gz", [copy_of(1, "copy"), document(3)])
+    assert delivered(run(tmp_path)) == {"doc-3"}
+
+
+@pytest.mark.slow
 def test_copies_of_what_is_withdrawn_do_not_come_in_its_place(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "corpus/a.jsonl.gz", [document(1), copy_of(1, "copy"), document(2)])
     before = run(tmp_path)
