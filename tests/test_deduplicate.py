@@ -221,7 +221,7 @@ def test_decisions_do_not_depend_on_names_batches_or_buckets(
         small = run(tmp_path, placement__root="small")
         parts = {key.split("/")[3] for key in index(small) if key.count("/") > 3}
         entries = [key for key in index(small) if "/entries/" in key]
-        assert parts == {"entries", "segments", "verdicts"}
+        assert parts == {"entries", "segments", "verdicts", "copies"}
         assert len(entries) > 20
         assert decisions(small) == decisions(plain)
     for number, path in enumerate(sorted((tmp_path / "corpus").iterdir(), reverse=True)):
