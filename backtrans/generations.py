@@ -5,23 +5,25 @@
         entries/<bucket>/<batch>.parquet            sketches, and the hashes that lead to them
         segments/<batch>.parquet                    ids; put last: the batch is spread
         verdicts/<bucket>/<span>.parquet            copies; the last span's: the bucket is matched
-        matched                                     every bucket is
+        copies/<span>.parquet                       the same over all buckets, one row a segment
+        finished                                    every span's are there
 
 A generation names the *parts* of its shards, which are immutable, cut into batches. Segments have
-one order in all: generation, then id. So what is decided in a generation hangs on it and those
-before it alone, whoever does the work, and however often.
+one order in all: generation, then id. A record also says which earlier shards the corpus has no
+more: they no longer count. So what is decided in a generation hangs on it and those before it
+alone, whoever does the work, and however often.
 
 Promises: a number is given once; a record never changes, and its objects lie in a folder that only
 it names; each object has the same content whoever puts it.
 
-Does not know: how segments are compared, which shards a run is about, when an index may go.
+Does not know: what its objects hold (`buckets`), how segments are compared, which shards a run is
+about, when an index may go.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar
 from uuid import uuid4
 
@@ -29,8 +31,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtrans.corpus.duplicates import Entries, Places
-from backtrans.corpus.similarity import BANDS, SKETCH_BYTES
+from backtrans.corpus.similarity import BANDS
 from backtrans.entries import checked_name
 from backtrans.errors import StoreError
 from backtrans.ledger import Ledger
@@ -63,30 +64,11 @@ SHARDS = pa.schema(
         ("again", pa.bool_()),  # an earlier generation has a part of it too
     ]
 )
-"""The shards of a generation, sorted by their identity."""
+"""The shards of a generation, sorted by their identity; then, without part and batch, those of
+earlier ones that the corpus had no more."""
 
-ENTRIES = pa.schema(
-    [
-        ("id", pa.string()),
-        ("sketch", pa.binary(SKETCH_BYTES)),
-        ("hashes", pa.list_(pa.uint64())),  # those that fall into this bucket
-    ]
-)
-"""The segments of a batch that have a hash in a bucket, sorted by id."""
-
-VERDICTS = pa.schema(
-    [
-        ("id", pa.string()),
-        ("same", pa.bool_()),  # the same words; else alike
-        ("generation", pa.int64()),  # of the earlier one
-        ("like", pa.string()),  # its id
-        ("agreeing", pa.int64()),  # bytes of their sketches
-    ]
-)
-"""The segments of a span that are copies of earlier ones, as far as one bucket tells."""
-
-SEGMENTS = pa.schema([("id", pa.string())])
-"""The segments of a batch: what the index has of it."""
+_SHARD_CHARS = 16
+"""Characters of a shard's identity that begin the ids of its segments (`stages.select`)."""
 
 _AT_ONCE = 16
 """Objects read or put at once: each is a short round trip to the store, and little work."""
@@ -104,6 +86,7 @@ class Generation:
     bits: int  # 2**bits buckets; an earlier generation has no more
     batches: int
     shards: pa.Table
+    gone: pa.Array  # how the ids of earlier segments begin that no longer count
 
     @property
     def buckets(self) -> int:
@@ -129,10 +112,23 @@ class Generation:
         """Return the key of a bucket's verdicts over a span."""
         return f"{self.folder}verdicts/{bucket:05d}/{span:06d}.parquet"
 
+    def copies(self, span: int) -> str:
+        """Return the key of a span's verdicts over all buckets."""
+        return f"{self.folder}copies/{span:06d}.parquet"
+
     @property
-    def matched(self) -> str:
-        """The key that is there when every bucket is matched."""
-        return f"{self.folder}matched"
+    def finished(self) -> str:
+        """The key that is there when its shards can be decided about."""
+        return f"{self.folder}finished"
+
+    def counts(self, entries: pa.Table, copies: pa.Table) -> pa.Table:
+        """Return those ENTRIES of earlier ones that count here: no copies, and not gone."""
+        ids = entries["id"]
+        left_out = pc.is_in(ids, copies["id"].combine_chunks())
+        if len(self.gone):
+            begins = pc.utf8_slice_codeunits(ids, 0, _SHARD_CHARS)
+            left_out = pc.or_(left_out, pc.is_in(begins, self.gone))
+        return entries.filter(pc.invert(left_out))
 
 
 class Generations:
@@ -150,10 +146,11 @@ class Generations:
         numbers = [int(info.key[-14:-8]) for info in listed]
         return [self._get(n) for n in sorted(numbers) if number is None or n <= number]
 
-    def begin(self, after: list[Generation], selected: pa.Table) -> bool:
+    def begin(self, after: list[Generation], selected: pa.Table, present: list[str]) -> bool:
         """Record one more generation of these shards; False where its number is taken.
 
-        `after` are those that there are. `selected` has columns shard, part and kept.
+        `after` are those that there are. `selected` has columns shard, part and kept; `present`
+        are all shards of the corpus.
         """
         selected = selected.select(["shard", "part", "kept"]).sort_by("shard")
         kept = selected["kept"].to_numpy()
@@ -179,17 +176,25 @@ class Generations:
                 }
             ),
         )
+        gone = pc.unique(known.filter(pc.invert(pc.is_in(known, pa.array(present, pa.string())))))
+        nothing = [pa.nulls(len(gone), SHARDS.field(name).type) for name in SHARDS.names[1:]]
+        left_out = pa.table([gone.sort(), *nothing], schema=shards.schema)
+        shards = pa.concat_tables([shards, left_out])
         number = max((generation.number for generation in after), default=0) + 1
         return self._ledger.store.put_new(self._key(number), parquet(shards))
 
     def _get(self, number: int) -> Generation:
         if number not in self._read:
             key = self._key(number)
-            shards = self._ledger.read_rows(key)
-            said = {k.decode(): v.decode() for k, v in (shards.schema.metadata or {}).items()}
+            rows = self._ledger.read_rows(key)
+            said = {k.decode(): v.decode() for k, v in (rows.schema.metadata or {}).items()}
             try:
                 bits, batches = int(said["bits"]), int(said["batches"])
-                self._read[number] = Generation(number, said["folder"], bits, batches, shards)
+                shards = rows.filter(pc.is_valid(rows["batch"]))
+                gone = rows.filter(pc.is_null(rows["batch"]))["shard"].combine_chunks()
+                begins = pc.utf8_slice_codeunits(gone, 0, _SHARD_CHARS)
+                found = Generation(number, said["folder"], bits, batches, shards, begins)
+                self._read[number] = found
             except (KeyError, ValueError) as error:
                 raise StoreError(f"{key}: not the record of a generation: {error}") from error
         return self._read[number]
@@ -223,48 +228,6 @@ def loose_entries(ledger: Ledger, older_than: float) -> Iterator[str]:
         folder = f"{FOLDER}{place}/{rest.partition('/')[0]}/"
         if not rest.startswith(_RECORDS) and folder not in named:
             yield key
-
-
-def cut(ids: pa.Array, entries: Entries, bits: int) -> Iterator[pa.Table]:
-    """Yield the ENTRIES of each bucket; the entries' segments come in order."""
-    hashes = entries.hashes
-    bucket = hashes >> np.uint64(64 - bits) if bits else np.zeros(len(hashes), np.uint64)
-    order = np.argsort(bucket, kind="stable")
-    bounds = np.searchsorted(bucket[order], np.arange((1 << bits) + 1, dtype=np.uint64))
-    for low, high in pairwise(bounds):
-        places = order[low:high]
-        segment, counts = np.unique(entries.segment[places], return_counts=True)
-        offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-        held = np.ascontiguousarray(entries.bytes[segment])
-        yield pa.table(
-            [
-                ids.take(pa.array(segment)),
-                pa.Array.from_buffers(
-                    pa.binary(SKETCH_BYTES), len(held), [None, pa.py_buffer(held)]
-                ),
-                pa.ListArray.from_arrays(pa.array(offsets), pa.array(hashes[places])),
-            ],
-            schema=ENTRIES,
-        )
-
-
-def encoded(entries: pa.Table) -> bytes:
-    """Encode ENTRIES."""
-    return parquet(entries, plain=("sketch", "hashes"))
-
-
-def entries_of(table: pa.Table) -> Entries:
-    """Return ENTRIES as arrays."""
-    sketches = table["sketch"].combine_chunks()
-    lists = table["hashes"].combine_chunks()
-    if table.num_rows == 0:
-        none: Places = np.zeros(0, np.int64)
-        return Entries(np.zeros((0, SKETCH_BYTES), np.uint8), np.zeros(0, np.uint64), none)
-    whole = np.frombuffer(sketches.buffers()[1], np.uint8).reshape(-1, SKETCH_BYTES)
-    offsets = lists.offsets.to_numpy()
-    hashes = lists.values.to_numpy()[offsets[0] : offsets[-1]]
-    segment = np.repeat(np.arange(table.num_rows), np.diff(offsets))
-    return Entries(whole[sketches.offset : sketches.offset + len(sketches)], hashes, segment)
 
 
 def in_order(call: Callable[[A], B], arguments: Sequence[A]) -> Iterator[B]:

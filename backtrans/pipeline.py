@@ -255,8 +255,7 @@ class Pipeline:
         unread += [standing.whole(found) for found in standing.objects if found.info.key in reread]
         walk.carry(self.resolved.select_work(run, retry, standing.withdrawn), unread, readers)
         shards, unread = standing.shards()
-        selected = standing.reached(("select",), shards)
-        for work, addresses in self.deduplication.phases(run, standing, selected):
+        for work, addresses in self.deduplication.phases(run, standing, shards):
             walk.carry(work, addresses, readers)
         for ask in self.resolved.ask_works(run, retry, self.journal.runs()):
             stages = tuple(stage.stage for stage in ask.stages)

@@ -35,6 +35,7 @@ from backtrans.stages import select as select_stage
 from backtrans.stages.ask import AskWork, RoleStage
 from backtrans.stages.curate import CurateWork, Thresholds
 from backtrans.stages.deduplicate import DeduplicateWork
+from backtrans.stages.gather import GatherWork
 from backtrans.stages.match import MatchWork
 from backtrans.stages.select import SelectWork
 from backtrans.stages.spread import SpreadWork
@@ -158,6 +159,10 @@ class Resolved:
     def match_work(self, generation: int) -> MatchWork:
         """Return the work that finds a generation's copies."""
         return MatchWork(self.store, self.likeness, self.fingerprints["deduplicate"], generation)
+
+    def gather_work(self, generation: int) -> GatherWork:
+        """Return the work that brings a generation's verdicts together."""
+        return GatherWork(self.store, self.fingerprints["deduplicate"], generation)
 
     def deduplicate_work(self, run: str, generation: int) -> DeduplicateWork:
         """Return the deduplicating stage's work, up to a generation."""

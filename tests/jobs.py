@@ -16,8 +16,8 @@ from backtrans.work import Receipt
 
 SHARD_ROWS = 8
 
-DEDUPLICATING = [("deduplicate.spread", 1), ("deduplicate.match", 1)]
-"""The phases of a small generation: one batch, one bucket."""
+DEDUPLICATING = [(f"deduplicate.{step}", 1) for step in ("spread", "match", "gather")]
+"""The phases of a small generation: one batch, one bucket, one span."""
 
 
 class Silent:

@@ -221,7 +221,7 @@ def test_decisions_do_not_depend_on_names_batches_or_buckets(
         small = run(tmp_path, placement__root="small")
         parts = {key.split("/")[3] for key in index(small) if key.count("/") > 3}
         entries = [key for key in index(small) if "/entries/" in key]
-        assert parts == {"entries", "segments", "verdicts"}
+        assert parts == {"entries", "segments", "verdicts", "copies"}
         assert len(entries) > 20
         assert decisions(small) == decisions(plain)
     for number, path in enumerate(sorted((tmp_path / "corpus").iterdir(), reverse=True)):
@@ -311,18 +311,30 @@ def test_a_small_beginning_is_found_again_in_the_many_buckets_of_a_large_refresh
     assert refused == {f"copy-{number}": f"doc-{number}" for number in range(4)}
 
 
+def test_an_object_that_changed_keeps_what_stayed_in_it(tmp_path: Path) -> None:
+    """Its shards are new, and those that they take the place of no longer count."""
+    first = [document(1), document(2), copy_of(1, "copy"), copy_of(2, "near", 0.005)]
+    write_jsonl(tmp_path / "corpus/a.jsonl.gz", first)
+    write_jsonl(tmp_path / "corpus/b.jsonl.gz", [copy_of(1, "elsewhere"), document(3)])
+    run(tmp_path)
+    write_jsonl(tmp_path / "corpus/a.jsonl.gz", [*first, document(4)])
+    after = run(tmp_path)
+    for alike in ({"doc-1", "copy", "elsewhere"}, {"doc-2", "near"}, {"doc-3"}, {"doc-4"}):
+        assert len(alike & delivered(after)) == 1
+
+
 @pytest.mark.slow
-def test_what_has_gone_from_the_corpus_keeps_its_copies_out(tmp_path: Path) -> None:
-    """What was delivered once is not delivered again under another name."""
+def test_a_copy_comes_in_the_place_of_what_has_gone_and_once(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "corpus/a.jsonl.gz", [document(1), document(2)])
     run(tmp_path)
     (tmp_path / "corpus/a.jsonl.gz").unlink()
-    write_jsonl(tmp_path / "corpus/b.jsonl.gz", [copy_of(1, "copy"), document(3)])
-    after = run(tmp_path)
-    assert delivered(after) == {"doc-3"}
-    assert after.status().stages[1].rejects == {"duplicate": 1}
-    write_jsonl(tmp_path / "corpus/a.jsonl.gz", [document(1), document(2)])
-    assert delivered(run(tmp_path)) == {"doc-1", "doc-2", "doc-3"}
+    fresh = [copy_of(1, "copy"), document(3), copy_of(1, "another", 0.005)]
+    write_jsonl(tmp_path / "corpus/b.jsonl.gz", fresh)
+    shown = delivered(run(tmp_path))
+    assert "doc-3" in shown
+    assert len(shown) == 2
+    write_jsonl(tmp_path / "corpus/c.jsonl.gz", [copy_of(1, "a third")])
+    assert delivered(run(tmp_path)) == shown
 
 
 @pytest.mark.slow
@@ -356,6 +368,16 @@ def test_rows_that_a_retry_brings_are_compared_with_all_before_and_those_decided
 
 
 # ------------------------------------------------------------------ what is withdrawn, or old
+
+
+@pytest.mark.slow
+def test_copies_of_an_object_that_is_withdrawn_do_not_come_either(tmp_path: Path) -> None:
+    path = tmp_path / "corpus/a.jsonl.gz"
+    write_jsonl(path, [document(1), document(2)])
+    before = run(tmp_path)
+    record(before.ledger, asked([("object", str(path))], "asked to"))
+    write_jsonl(tmp_path / "corpus/b.jsonl.gz", [copy_of(1, "copy"), document(3)])
+    assert delivered(run(tmp_path)) == {"doc-3"}
 
 
 @pytest.mark.slow

@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtrans import generations
+from backtrans.buckets import cut, encoded, entries_of
 from backtrans.corpus.duplicates import Entries
 from backtrans.errors import StoreError
-from backtrans.generations import Generations, cut, encoded, entries_of, in_order, index_of
+from backtrans.generations import Generations, in_order, index_of
 from backtrans.ledger import Ledger
+from backtrans.records import parquet
+from backtrans.stages.select import segment_id, shard_identity
 from backtrans.store import Store, StoreSettings
 
 
@@ -34,14 +37,17 @@ def selected(*kept: int, first: int = 0) -> pa.Table:
     )
 
 
+PRESENT = [f"shard-{number:04d}" for number in range(20)]
+
+
 def test_a_number_is_given_once_and_who_loses_finds_the_winner(ledger: Ledger) -> None:
     mine, theirs = Generations(ledger, "abc"), Generations(ledger, "abc")
-    assert mine.begin([], selected(5, 5))
-    assert not theirs.begin([], selected(7))
+    assert mine.begin([], selected(5, 5), PRESENT)
+    assert not theirs.begin([], selected(7), PRESENT)
     (one,) = theirs.upto()
     assert one.number == 1
     assert one.shards["part"].to_pylist() == ["part-0000", "part-0001"]
-    assert theirs.begin([one], selected(7))
+    assert theirs.begin([one], selected(7), PRESENT)
     assert [each.number for each in mine.upto()] == [1, 2]
     assert [each.number for each in mine.upto(1)] == [1]
     assert mine.upto()[1].shards["again"].to_pylist() == [True]
@@ -53,7 +59,7 @@ def test_shards_are_cut_into_batches_in_their_order_whatever_their_size(
 ) -> None:
     monkeypatch.setattr(generations, "BATCH_SEGMENTS", 10)
     known = Generations(ledger, "abc")
-    known.begin([], selected(4, 5, 35, 0, 0, 9, 3))
+    known.begin([], selected(4, 5, 35, 0, 0, 9, 3), PRESENT)
     (one,) = known.upto()
     assert one.shards["batch"].to_pylist() == [0, 0, 0, 1, 1, 1, 2]
     assert one.batches == 3
@@ -66,7 +72,7 @@ def test_there_are_never_fewer_buckets_than_before(
     monkeypatch.setattr(generations, "BUCKET_ROWS", 100)
     known = Generations(ledger, "abc")
     for number, kept in enumerate((6, 60, 1, 600)):
-        known.begin(known.upto(), selected(kept, first=number))
+        known.begin(known.upto(), selected(kept, first=number), PRESENT)
     few, more, same, most = known.upto()
     assert [each.buckets for each in (few, more, same, most)] == [1, 16, 16, 128]
     # What meets in a bucket of a later one, lay in one bucket of each earlier one.
@@ -76,22 +82,40 @@ def test_there_are_never_fewer_buckets_than_before(
 
 def test_generations_of_other_recipes_are_not_seen_and_go_by_themselves(ledger: Ledger) -> None:
     mine, others = Generations(ledger, "abc"), Generations(ledger, "abcd")
-    mine.begin([], selected(1))
-    mine.begin(mine.upto(), selected(1, first=1))
-    others.begin([], selected(1))
+    mine.begin([], selected(1), PRESENT)
+    mine.begin(mine.upto(), selected(1, first=1), PRESENT)
+    others.begin([], selected(1), PRESENT)
     assert len(mine.upto()) == 2
-    ledger.store.put(mine.upto()[0].matched, b"")
+    ledger.store.put(mine.upto()[0].finished, b"")
     keys = index_of(ledger, "abc")
     assert len(keys) == 3
     assert keys[0] > keys[1]  # the last record goes first
-    assert "matched" in keys[2]
+    assert "finished" in keys[2]
+
+
+def test_what_is_gone_from_the_corpus_or_a_copy_itself_no_longer_counts(ledger: Ledger) -> None:
+    shards = [shard_identity(f"object {number}", 8, 0) for number in range(3)]
+    known = Generations(ledger, "abc")
+    for number, shard in enumerate(shards):
+        added = pa.table({"shard": [shard], "part": [shard], "kept": pa.array([1], pa.int64())})
+        known.begin(known.upto(), added, [shards[0], *shards[2:]] if number else shards)
+    first, _, last = known.upto()
+    assert len(first.gone) == 0
+    assert last.shards["shard"].to_pylist() == shards[2:]
+    ids = pa.array([segment_id(shard, row) for shard in shards for row in range(2)])
+    found = Entries(np.zeros((6, 64), np.uint8), np.arange(6, dtype=np.uint64), np.arange(6))
+    (entries,) = cut(ids, found, 0)
+    copies = pa.table({"id": [segment_id(shards[0], 1)]})
+    counted = last.counts(entries, copies)
+    assert counted["id"].to_pylist() == [ids[place].as_py() for place in (0, 4, 5)]
+    assert entries_of(counted).hashes.tolist() == [0, 4, 5]
 
 
 def test_a_record_that_is_none_is_an_error_that_names_it(ledger: Ledger) -> None:
     known = Generations(ledger, "abc")
-    known.begin([], selected(1))
+    known.begin([], selected(1), PRESENT)
     (key,) = index_of(ledger, "abc")
-    ledger.store.put(key, generations.parquet(pa.table({"shard": ["a"]})))
+    ledger.store.put(key, parquet(pa.table({"shard": ["a"]})))
     with pytest.raises(StoreError, match="000001"):
         Generations(ledger, "abc").upto()
 

@@ -1,13 +1,13 @@
 """Deduplicate: refuse the segments that are copies of earlier ones, and keep the first of each.
 
-An address is a shard. What its segments are copies of has been found bucket by bucket; here the
-verdicts are brought together and the shard's part is committed: ids and outcomes, no text.
+An address is a shard. What its segments are copies of has been found and gathered; here the shard's
+part is committed: ids and outcomes, no text.
 
 Promises: every kept segment of select comes out kept or refused, in the shard's order; the detail
 names the segment that it is a copy of. Verdicts are read once a worker for the shards of a span
 that it gets one after another.
 
-Does not know: how segments are compared; it trusts that all that it needs has been matched.
+Does not know: how segments are compared; it trusts that all that it needs has been gathered.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from backtrans.corpus.similarity import estimated
 from backtrans.errors import StoreError
-from backtrans.generations import SPAN_BATCHES, Generation, Generations, in_order
+from backtrans.generations import SPAN_BATCHES, Generation, Generations
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
 from backtrans.records import DEDUPLICATED, Reject, Row, is_kept, rejected, table
 from backtrans.store import Store, StoreSettings
@@ -35,19 +35,18 @@ _SPANS_HELD = 2
 """Spans whose verdicts a worker holds: shards come in order, so it needs one, or two at a seam."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a segment is a copy of; the least of several says it."""
+    """What a segment is a copy of."""
 
-    near: bool  # alike; else the same words
-    generation: int
+    same: bool  # the same words; else alike
     like: str
     agreeing: int
 
     @property
     def reject(self) -> Reject:
         """The reason for which such a segment is refused."""
-        if not self.near:
+        if self.same:
             return Reject("duplicate", f"the words of {self.like}")
         return Reject("near_duplicate", f"{estimated(self.agreeing):.2f} like {self.like}")
 
@@ -68,7 +67,7 @@ class DeduplicateWork:
     run: str
     select_key: str  # fingerprints of the stage that it reads, and its own
     stage_fingerprint: str
-    generation: int  # the last one that is matched
+    generation: int  # the last one that is finished
     name: str = STAGE
     uses_engine: bool = False
     gpus_each: float = 0.0
@@ -140,7 +139,7 @@ class DeduplicateWorker:
         return selected.part if selected.part in listed else listed[-1]
 
     def _verdicts(self, generation: Generation, span: int) -> dict[str, Verdict]:
-        """Return the verdicts of a span, over all buckets."""
+        """Return the verdicts of a span."""
         with self._lock:  # shards in flight together want the same
             place = (generation.number, span)
             if place not in self._spans:
@@ -151,11 +150,8 @@ class DeduplicateWorker:
             return self._spans[place]
 
     def _read(self, generation: Generation, span: int) -> dict[str, Verdict]:
-        found: dict[str, Verdict] = {}
-        keys = [generation.verdicts(bucket, span) for bucket in range(generation.buckets)]
-        for rows in in_order(self._ledger.read_rows, keys):
-            for row in rows.to_pylist():
-                verdict = Verdict(not row["same"], row["generation"], row["like"], row["agreeing"])
-                name = row["id"]
-                found[name] = min(verdict, found.get(name, verdict))
-        return found
+        rows = self._ledger.read_rows(generation.copies(span))
+        return {
+            row["id"]: Verdict(row["same"], row["like"], row["agreeing"])
+            for row in rows.to_pylist()
+        }

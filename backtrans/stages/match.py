@@ -1,7 +1,8 @@
 """Match: find, for each new segment of a bucket, the earliest segment that it is a copy of.
 
 An address is a bucket of a generation. The bucket's new segments are held; those of earlier
-generations pass by, object after object, in their order.
+generations pass by, object after object, in their order. Of these the ones count that were kept
+there, and whose shard the corpus still has.
 
 Promises: memory is that of the bucket's new segments, 350 bytes a hash at most, whose number the
 generation bounds on average (`BUCKET_ROWS`), and of a few objects that pass by. Verdicts are put a
@@ -17,16 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from backtrans.buckets import VERDICTS, entries_of
 from backtrans.corpus.duplicates import NOTHING, Entries, LikenessSettings, Places, Verdicts
 from backtrans.corpus.similarity import SKETCH_BYTES, bytes_needed
-from backtrans.generations import (
-    SPAN_BATCHES,
-    VERDICTS,
-    Generation,
-    Generations,
-    entries_of,
-    in_order,
-)
+from backtrans.generations import SPAN_BATCHES, Generation, Generations, in_order
 from backtrans.ledger import Commit, Ledger
 from backtrans.records import parquet
 from backtrans.store import Store, StoreSettings
@@ -87,7 +82,7 @@ class MatchWorker:
         verdicts = Verdicts(entries_of(new), self._needed)
         named = _Named()
         for generation in self._earlier:
-            for table in self._tables(generation, bucket):
+            for table in self._counting(generation, bucket):
                 entries = entries_of(table)
                 named.add(generation.number, table["id"], entries, verdicts.show(entries))
         same, like, agreeing = verdicts.close()
@@ -105,6 +100,15 @@ class MatchWorker:
             schema=VERDICTS,
         )
         return _Found(segment, table)
+
+    def _counting(self, generation: Generation, bucket: int) -> Iterator[pa.Table]:
+        """Yield an earlier generation's entries that count for this one, in order."""
+        copies = VERDICTS.empty_table()
+        for batch, table in enumerate(self._tables(generation, bucket)):
+            if batch % SPAN_BATCHES == 0:
+                key = generation.copies(batch // SPAN_BATCHES)
+                copies = self._ledger.read_rows(key, ["id"])
+            yield self._generation.counts(table, copies)
 
     def _tables(self, generation: Generation, bucket: int) -> Iterator[pa.Table]:
         """Yield the entries of a generation that fall into a bucket, and some beside, in order."""

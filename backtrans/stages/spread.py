@@ -20,17 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backtrans.buckets import SEGMENTS, cut, encoded
 from backtrans.corpus.duplicates import LikenessSettings, entries
 from backtrans.corpus.similarity import Sketcher, Sketches, contents
 from backtrans.errors import KeyMissing, PartUnreadable
-from backtrans.generations import (
-    SEGMENTS,
-    Generation,
-    Generations,
-    cut,
-    encoded,
-    in_order,
-)
+from backtrans.generations import Generation, Generations, in_order
 from backtrans.ledger import Commit, Ledger
 from backtrans.records import SEGMENT, parquet
 from backtrans.store import Store, StoreSettings

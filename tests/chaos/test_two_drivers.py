@@ -63,7 +63,7 @@ def test_two_drivers_at_once_commit_each_shard_once_and_publish_one_snapshot(
 IN_THE_MIDDLE = [
     ("put_new", "parts/select/*", "after"),
     ("put_new", "deduplicate/*/entries/*", "before"),
-    ("put_new", "deduplicate/*/matched", "before"),
+    ("put_new", "deduplicate/*/finished", "before"),
     ("put_new", "commits/backtranslate/*", "before"),
     ("put_new", "parts/score/*", "unnamed"),
     ("put_new", "commits/score/*", "before"),
