@@ -127,6 +127,18 @@ def rejects(
 
 
 @app.command()
+def contamination(config: ConfigPath) -> None:
+    """List the rows of evaluation sets that were found in the corpus, and in how many texts."""
+    from backtrans.corpus.contamination import overlaps
+
+    refused = opened(config).rejects(None, ["contaminated"])
+    found = overlaps(each.detail for each in refused)
+    for (name, row), count in found.most_common():
+        sys.stdout.write(f"{count:>8,}  {name} row {row:,}\n")
+    sys.stdout.write(f"{found.total():>8,}  in all\n")
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a configuration, for editors."""
     sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")

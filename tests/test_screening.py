@@ -11,6 +11,7 @@ from backtrans.corpus.contamination import overlaps
 from backtrans.errors import ConfigError, InputError
 from backtrans.pipeline import Pipeline
 from tests.jobs import Silent, config, document, published, write_jsonl
+from tests.test_cli import called
 
 QUESTION = (
     "which of the seven lighthouses on the northern coast was built before the great harbour wall"
@@ -192,3 +193,17 @@ def test_a_set_that_cannot_be_read_whole_stops_the_run_before_any_work(
     with pytest.raises(InputError, match=said):
         run(tmp_path, **changes)
     assert not list((tmp_path / "out").glob("commits/*"))
+
+
+def test_the_command_line_says_what_matched_what(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = [page(k, text=f"{document(k)['text']} {QUESTION}") for k in (1, 2)]
+    write(tmp_path, *pages, page(3))
+    pipeline = run(tmp_path, **evaluation(tmp_path, {"prompt": "other"}, {"prompt": QUESTION}))
+    assert pipeline.status().stages[0].rejects == {"contaminated": 2}
+    code, out, _ = called("contamination", tmp_path / "run.yaml", capsys=capsys)
+    assert (code, [line.split() for line in out.splitlines()]) == (
+        0,
+        [["2", "quiz", "row", "1"], ["2", "in", "all"]],
+    )
