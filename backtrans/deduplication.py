@@ -22,6 +22,7 @@ from backtrans.ledger import Ledger
 from backtrans.resolution import Resolved
 from backtrans.standing import Standing
 from backtrans.work import Address, Work
+from backtrans.works import Works
 
 STAGE = "deduplicate"
 
@@ -29,9 +30,10 @@ STAGE = "deduplicate"
 class Deduplication:
     """The stage's work over one ledger, as far as the recipe has the stage."""
 
-    def __init__(self, ledger: Ledger, resolved: Resolved) -> None:
+    def __init__(self, ledger: Ledger, resolved: Resolved, works: Works) -> None:
         self._ledger = ledger
         self._resolved = resolved
+        self._works = works
 
     def phases(
         self, run: str, standing: Standing, corpus: list[Address]
@@ -64,23 +66,23 @@ class Deduplication:
             present += [address.shard for address in corpus]
             generations.begin(known, fresh, present)
         number = known[-1].number if known else 0
-        yield self._resolved.deduplicate_work(run, number), pending
+        yield self._works.deduplicate_work(run, number), pending
 
     def _finish(self, generation: Generation) -> Iterator[tuple[Work, list[Address]]]:
         """Yield what is left to do of a generation before its shards can be decided about."""
         if self._is_finished(generation):
             return
-        resolved, number = self._resolved, generation.number
+        number = generation.number
         batches, spans = range(generation.batches), range(generation.spans)
         buckets, last = range(generation.buckets), generation.spans - 1
         steps: list[tuple[Work, str, list[str]]] = [
-            (resolved.spread_work(number), "batch", [generation.segments(b) for b in batches]),
+            (self._works.spread_work(number), "batch", [generation.segments(b) for b in batches]),
             (
-                resolved.match_work(number),
+                self._works.match_work(number),
                 "bucket",
                 [generation.verdicts(b, last) for b in buckets],
             ),
-            (resolved.gather_work(number), "span", [generation.copies(s) for s in spans]),
+            (self._works.gather_work(number), "span", [generation.copies(s) for s in spans]),
         ]
         for work, kind, keys in steps:
             if left := self._left(generation, keys):

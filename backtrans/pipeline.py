@@ -8,7 +8,7 @@ the ledger commits it. A run looks at what there is (input objects by content, s
 maps the work that is pending over addresses, and publishes what was curated. It keeps no state of
 its own: killed at any instant, the next run finds what is committed and does the rest.
 
-It does not know how a stage works, how work is mapped, or who watches; `resolution` turns the
+It does not know how a stage works, how work is mapped, or who watches; `works` turns the
 configuration into the work that is mapped here.
 """
 
@@ -38,6 +38,7 @@ from backtrans.snapshots import latest
 from backtrans.standing import Standing
 from backtrans.store import Store
 from backtrans.work import Address, Runtime, RuntimeSettings, Work
+from backtrans.works import Works
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,15 @@ class Pipeline:
 
     def __init__(self, config: Config, *, ray_auth_token: bool = False) -> None:
         self.config = config
-        self.resolved = Resolved(config, ray_auth_token)
+        self.resolved = Resolved(config)
+        self.works = Works(config, self.resolved, ray_auth_token=ray_auth_token)
         store = Store(self.resolved.store)
         self.ledger = Ledger(store)
         self.journal = Journal(store)
         self.stages = stages_of(self.resolved.stages)
         self.reads = {stage.name: stage.reads for stage in self.stages}
         self.redo = Redo(self.ledger, self.resolved, self.reads)
-        self.deduplication = Deduplication(self.ledger, self.resolved)
+        self.deduplication = Deduplication(self.ledger, self.resolved, self.works)
         self.publication = Publication(config, self.resolved, self.ledger)
 
     # ------------------------------------------------------------------ what there is to do
@@ -246,25 +248,25 @@ class Pipeline:
         them once in this run is theirs to see.
         """
         standing = walk.standing
-        retry = self.resolved.retry(reasons)
-        readers = self.resolved.runtime_settings(run, self.config.placement.readers)
-        engines = self.resolved.runtime_settings(run, self.config.placement.engines)
+        retry = self.works.retry(reasons)
+        readers = self.works.runtime_settings(run, self.config.placement.readers)
+        engines = self.works.runtime_settings(run, self.config.placement.engines)
         shards, unread = standing.shards()
         self.redo.retract_stale(standing, shards)
         reread = {address.object for address in shards if address.shard in walk.due("select")}
         unread += [standing.whole(found) for found in standing.objects if found.info.key in reread]
-        walk.carry(self.resolved.select_work(run, retry, standing.withdrawn), unread, readers)
+        walk.carry(self.works.select_work(run, retry, standing.withdrawn), unread, readers)
         shards, unread = standing.shards()
         for work, addresses in self.deduplication.phases(run, standing, shards):
             walk.carry(work, addresses, readers)
-        for ask in self.resolved.ask_works(run, retry, self.journal.runs()):
+        for ask in self.works.ask_works(run, retry, self.journal.runs()):
             stages = tuple(stage.stage for stage in ask.stages)
             ready = standing.reached(self.reads[stages[0]], shards)
             pending = {address.shard for address in standing.pending(stages, ready)}
             pending |= walk.due(*stages)
             walk.carry(ask, [address for address in ready if address.shard in pending], engines)
         scored = standing.reached(self.reads["curate"], shards)
-        walk.carry(self.resolved.curate_work(run), standing.pending(("curate",), scored), readers)
+        walk.carry(self.works.curate_work(run), standing.pending(("curate",), scored), readers)
         return shards, unread
 
     def _publish(

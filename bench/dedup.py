@@ -156,8 +156,8 @@ def select(config: Path) -> None:
     """Select from all objects."""
     pipeline = Pipeline(load(config))
     standing = pipeline.standing()
-    work = pipeline.resolved.select_work("bench", pipeline.resolved.retry(), standing.withdrawn)
-    settings = pipeline.resolved.runtime_settings("bench", pipeline.config.placement.readers)
+    work = pipeline.works.select_work("bench", pipeline.works.retry(), standing.withdrawn)
+    settings = pipeline.works.runtime_settings("bench", pipeline.config.placement.readers)
     objects = [standing.whole(found) for found in standing.objects]
     with open_runtime("local") as runtime:
         for receipt in runtime.map(work, objects, settings):
@@ -169,7 +169,7 @@ def deduplicate(config: Path, kind: str) -> dict[str, float]:
     pipeline = Pipeline(load(config))
     standing = pipeline.standing()
     shards, _ = standing.shards()
-    settings = pipeline.resolved.runtime_settings("bench", pipeline.config.placement.readers)
+    settings = pipeline.works.runtime_settings("bench", pipeline.config.placement.readers)
     cpu: Counter[str] = Counter()
     with open_runtime("ray" if kind == "ray" else "local") as runtime:
         for work, addresses in pipeline.deduplication.phases("bench", standing, shards):

@@ -76,13 +76,17 @@ def test_a_secret_key_is_in_nothing_that_a_job_writes_says_or_sends(
     assert b"AccessDenied" in done.stdout
     haystack |= {"the output": done.stdout, "the errors": done.stderr}
     # What the driver sends: the work, its settings, and the class of the actors.
-    resolved = pipeline.resolved
-    works = [
-        resolved.select_work("r", NO_RETRY, Withdrawn()),
-        *resolved.ask_works("r", NO_RETRY),
-        resolved.curate_work("r"),
+    works = pipeline.works
+    made = [
+        works.select_work("r", NO_RETRY, Withdrawn()),
+        works.spread_work(1),
+        works.match_work(1),
+        works.gather_work(1),
+        works.deduplicate_work("r", 1),
+        *works.ask_works("r", NO_RETRY),
+        works.curate_work("r"),
     ]
-    sent = (works, resolved.runtime_settings("r", pipeline.config.placement.engines), _Actor)
+    sent = (made, works.runtime_settings("r", pipeline.config.placement.engines), _Actor)
     haystack["what workers are sent"] = cloudpickle.dumps(sent)
     written = [file for file in ray_folder.rglob("*") if file.is_file() and not file.is_symlink()]
     assert any(file.name.startswith("worker-") for file in written)

@@ -1,5 +1,6 @@
 """What the documents say is true: files are in the tree, commands exist, links lead on."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import yaml
 from backtrans import keeping
 from backtrans.cli import app
 from backtrans.config import Config
+from backtrans.recipe import Select
 from backtrans.snapshots import PUBLISHED
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +46,15 @@ def test_commands_in_the_documents_exist(document: Path) -> None:
 
 def test_the_configuration_in_the_readme_is_one_that_loads() -> None:
     example = README.split("```yaml")[1].split("```")[0]
-    Config.model_validate(yaml.safe_load(example))
+    Config.model_validate_json(json.dumps(yaml.safe_load(example)))
+
+
+def test_what_the_documents_say_of_selecting_is_a_section_that_loads() -> None:
+    blocks = (ROOT / "docs/corpus.md").read_text().split("```yaml")[1:]
+    for block in blocks:
+        said = yaml.safe_load(block.split("```")[0])["recipe"]["select"]
+        Select.model_validate_json(json.dumps(said))
+    assert blocks
 
 
 def test_every_column_of_a_split_is_documented() -> None:
