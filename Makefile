@@ -12,7 +12,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export VLLM_NO_USAGE_STATS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help install rgw demo check test chaos bench format base tree lock clean
+.PHONY: help install rgw demo check test explore chaos bench format base tree lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ check: install  ## lint, types, import law, lock, and the fast tests
 
 test: install rgw  ## the whole test suite, but for chaos and benchmarks
 	$(BIN)/pytest -m 'not chaos'
+
+explore: install  ## look for counterexamples to the properties, other ones each time
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=explore
 
 chaos: install rgw  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos

@@ -1,6 +1,15 @@
 """What every test gets: a closed world, and a reason for every skip."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The gate says the same of the same code twice: its examples follow from the tests. `make explore`
+# draws others each time. No deadline: a loaded machine is no counterexample.
+settings.register_profile(
+    "gate", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

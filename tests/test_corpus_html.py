@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backtrans.corpus.document import Document
@@ -188,6 +188,7 @@ def test_any_bytes_give_text_and_always_the_same(page: bytes) -> None:
 
 @settings(max_examples=300)
 @given(st.text(max_size=100) | markup)
+@example("<pre>one page\f\x1bthe next")
 def test_any_text_gives_text_without_control_characters(page: str) -> None:
     text = text_of(page)
     assert not any(ord(c) < 32 and c not in "\n\t" for c in text)

@@ -120,7 +120,7 @@ def test_a_record_that_is_none_is_an_error_that_names_it(ledger: Ledger) -> None
         Generations(ledger, "abc").upto()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=6), max_size=20),
     st.integers(0, 4),

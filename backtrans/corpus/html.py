@@ -56,6 +56,7 @@ _OPEN_ENDED = frozenset(
 # Source: measured. So many characters of attributes take the parser a tenth of a second.
 LONG_CHARS = 20_000
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f")) + b"\x7f"
+_FEED_AS_SPACE = bytes.maketrans(b"\f", b" ")  # it is so to HTML, but for preformatted text
 _C1_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")
 
 
@@ -108,7 +109,7 @@ def _declared(page: bytes) -> str | None:
 
 
 def _without_controls(text: str) -> str:
-    return _C1_CONTROLS.sub(b"", text.encode().translate(None, _CONTROLS)).decode()
+    return _C1_CONTROLS.sub(b"", text.encode().translate(_FEED_AS_SPACE, _CONTROLS)).decode()
 
 
 @lru_cache(maxsize=256)

@@ -50,7 +50,7 @@ def test_any_text_is_tokenised_as_the_tokenizer_would(name: str) -> None:
     tokenizer = tiny_model.tokenizer(TEMPLATES[name])
     prompter = Prompter(tokenizer)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.text())
     def law(text: str) -> None:
         assert prompter.prompt((user(text),)) == natural(tokenizer, user(text))
@@ -73,7 +73,7 @@ def test_any_text_leaves_the_control_tokens_alone() -> None:
     expected = controls(tokenizer, prompter.prompt((user("x"), Message("assistant", "y"))))
     pieces = st.lists(st.sampled_from([*tiny_model.SPECIALS, "<|", "|>", "end", "\n", " ", "<"]))
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(pieces, pieces)
     def law(first: list[str], second: list[str]) -> None:
         said, begun = "".join(first), "".join(second)
