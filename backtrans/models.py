@@ -96,9 +96,9 @@ class Registry:
     def all(self) -> Iterator[Registered]:
         """Yield every model's record, sorted by fingerprint."""
         for info in self.store.list(FOLDER):
-            if info.key.endswith(f"/{RECORD}") and info.key.count("/") == 2:
-                if (record := self.of(info.key.split("/")[1])) is not None:
-                    yield record
+            _, fingerprint, *rest = info.key.split("/")
+            if rest == [RECORD] and (record := self.of(fingerprint)) is not None:
+                yield record
 
     def put_file(self, fingerprint: str, attempt: str, path: Path) -> ModelFile:
         """Put one file of an attempt; it counts when a record names it."""

@@ -21,7 +21,6 @@ from backtrans.engines.folders import (
 )
 from backtrans.errors import ModelError
 
-
 BASE_KEY = "backtrans_base"
 """Where an adapter's weights name the base that they were trained on, by its fingerprint."""
 

@@ -107,9 +107,9 @@ class Prompter:
     ) -> tuple[list[int], int]:
         """Return the ids of a whole exchange, as a model is taught it, and where the answer begins.
 
-        The ids before that are those of `prompt(messages)`. After the answer comes what the template
-        writes after it, up to a token of `ends` by which the model is to stop: the template's own if
-        it writes one, else the first of them. Raises: ModelError (the template).
+        The ids before that are those of `prompt(messages)`. After the answer comes what the
+        template writes after it, up to a token of `ends` by which the model is to stop; where the
+        template writes none, the first of them. Raises: ModelError (the template).
         """
         prompt = self._encode(messages).ids
         before, said = messages, ""
@@ -129,7 +129,7 @@ class Prompter:
         return [*whole, *tail], len(prompt)
 
     def _closing(self, speakers: tuple[str, ...]) -> list[int]:
-        """Return the ids that the template writes after a last turn, the first time it is closed."""
+        """Return the ids that the template writes after a last turn that is closed."""
         rendered = self._render(speakers, is_open=False, asks=False)
         last = _placeholder(len(speakers) - 1)
         after = rendered[rendered.index(last) + len(last) :]

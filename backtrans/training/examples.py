@@ -12,12 +12,15 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtrans.dialogue import Message
+from backtrans.engines.folders import read_json
+from backtrans.engines.model_files import is_local
 from backtrans.engines.prompt import Prompter
 from backtrans.errors import InputError, ModelError
 from backtrans.roles import backtranslate
@@ -132,19 +135,26 @@ def tokenizer_of(path: str, revision: str | None) -> Any:
 
 def ends_of(tokenizer: Any, path: str, revision: str | None) -> list[int]:
     """Return the tokens at which an engine stops, the tokenizer's own first. Raises: ModelError."""
-    from transformers import AutoConfig, GenerationConfig
-
     found = [tokenizer.eos_token_id]
-    for kind in (GenerationConfig, AutoConfig):
-        try:
-            held = kind.from_pretrained(path, revision=revision).eos_token_id
-        except (OSError, ValueError):
-            continue  # a folder need not have both
+    for held in _said_to_end(path, revision):
         found += held if isinstance(held, list) else [held]
     ends = [token for token in dict.fromkeys(found) if token is not None]
     if not ends:
         raise ModelError(f"{path}: neither tokenizer nor configuration names a token that ends")
     return ends
+
+
+def _said_to_end(path: str, revision: str | None) -> list[Any]:
+    if is_local(path):
+        names = ("generation_config.json", "config.json")
+        there = [name for name in names if (Path(path) / name).is_file()]
+        return [read_json(Path(path), name).get("eos_token_id") for name in there]
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        return [GenerationConfig.from_pretrained(path, revision=revision).eos_token_id]
+    except OSError:  # a model need not have one
+        return [AutoConfig.from_pretrained(path, revision=revision).eos_token_id]
 
 
 # ---------------------------------------------------------------------- from driver to workers

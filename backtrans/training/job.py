@@ -49,7 +49,8 @@ class Job:
         share, rest = divmod(self.batch, self.spread.workers)
         if rest or not share:
             raise ConfigError(
-                f"a batch of {self.batch} examples cannot be shared by {self.spread.workers} workers"
+                f"a batch of {self.batch} examples cannot be shared out to"
+                f" {self.spread.workers} workers"
             )
         fitting = range(1, min(share, self.spread.examples_each) + 1)
         return max(each for each in fitting if share % each == 0)

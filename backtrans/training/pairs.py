@@ -37,6 +37,10 @@ WHY: dict[Why, str] = {
 """Every reason for which a row is not trained on, and what it means."""
 
 
+FAULTS: tuple[Why, ...] = ("empty", "not_text")
+"""Reasons that speak of a mistake in a file, not of a choice among its rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingPair:
     """An instruction and its output; `augmented` ones were backtranslated, others are the seed's.

@@ -138,8 +138,9 @@ class Room:
 
     def clear(self) -> None:
         """Remove everything, records first."""
-        for info in sorted(self._store.list(self._folder), key=lambda info: not _is_record(info.key)):
-            self._store.delete(info.key)
+        keys = [info.key for info in self._store.list(self._folder)]
+        for key in sorted(keys, key=_is_record, reverse=True):
+            self._store.delete(key)
 
     def _steps(self) -> list[int]:
         keys = [info.key for info in self._store.list(self._checkpoints)]

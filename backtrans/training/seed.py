@@ -52,7 +52,7 @@ class SeedSettings:
 def read_pairs(
     file: BinaryIO, name: str, settings: SeedSettings = SeedSettings()
 ) -> Iterator[TrainingPair | Refused]:
-    """Yield a seed's pairs, or why a row is none. Raises: InputError naming the file and the row."""
+    """Yield a seed's pairs, or why a row is none. Raises: InputError naming file and row."""
     columns = [settings.columns.get(ours, ours) for ours in ("instruction", "output")]
     trees = settings.format == "oasst"
     for number, row in rows(file, name):
@@ -66,8 +66,8 @@ def read_pairs(
         else:
             if missing := [column for column in columns if column not in row]:
                 raise InputError(
-                    f"{where}: has no {' and no '.join(missing)}, but {_named(row)};"
-                    " name your columns, as in {instruction: prompt, output: answer}"
+                    f"{where}: has no column {' and '.join(missing)}; it has {_named(row)}."
+                    " Name yours, as in columns: {instruction: prompt, output: answer}"
                 )
             found = _pair(row[columns[0]], row[columns[1]])
         yield _bounded(found, where, settings.max_chars)
@@ -95,7 +95,7 @@ def read_exchanges(file: BinaryIO, name: str) -> Iterator[Exchange | Refused]:
 def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of JSON Lines or Parquet, from 1. Raises: InputError naming file and row."""
     file.seek(0)
-    is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+    is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC or name.endswith(".parquet")
     yield from enumerate((_parquet if is_parquet else _jsonl)(file, name), start=1)
 
 
@@ -127,7 +127,7 @@ def _parquet(file: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _named(row: dict[str, Any]) -> str:
-    return f"the columns {', '.join(sorted(row))}" if row else "no columns"
+    return ", ".join(sorted(row)) or "none"
 
 
 def _pair(instruction: Any, output: Any) -> TrainingPair | Refused:

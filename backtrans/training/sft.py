@@ -12,7 +12,6 @@ Does not know: where it runs, the configuration. Imports torch, TRL and PEFT (so
 nothing imports this but what starts a worker.
 """
 
-import json
 import math
 import os
 import shutil
@@ -28,25 +27,24 @@ import torch
 from datasets import Dataset
 from pydantic import TypeAdapter
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainerCallback
+from transformers.utils.logging import disable_progress_bar
+from trl import SFTTrainer
 
-from backtrans.engines.adapter_files import BASE_KEY
 from backtrans.errors import BacktransError, ModelError, TrainingDiverged
 from backtrans.models import Metrics, ModelFile, Registered, Registry
 from backtrans.store import Store
+from backtrans.training.arguments import adapter_of, arguments, rate_share
 from backtrans.training.examples import Example, tokenizer_of, unpacked
 from backtrans.training.job import Job
 from backtrans.training.room import Failure, Progress, Room
-from backtrans.training.settings import TrainingSettings
+from backtrans.training.saving import save
 
 TELL_SECONDS = 3.0
 """How often a worker says how far it is. Source: this project's choice."""
 
 _UNSAVED = {"training_args.bin", "README.md"}
 """What a checkpoint of transformers holds that nothing reads: the first is a pickle."""
-
-_TOKENIZER = "tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "chat_template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +81,11 @@ def _train(job: Job, place: Place, room: Room, scratch: Path) -> None:
     trainer.train(resume_from_checkpoint=str(checkpoint) if began else None)
     folder = scratch / "model"
     folder.mkdir()
-    _save(job, trainer, folder)
+    save(job, trainer, folder)
     if place.rank == 0:
         files = [
-            registry.put_file(job.fingerprint, job.launch, path) for path in sorted(folder.iterdir())
+            registry.put_file(job.fingerprint, job.launch, path)
+            for path in sorted(folder.iterdir())
         ]
         registry.register(_record(job, trainer.state.log_history, tuple(files)))
         room.clear()
@@ -99,6 +98,7 @@ def _train(job: Job, place: Place, room: Room, scratch: Path) -> None:
 def load(job: Job) -> Any:
     """Load the base, ready to be trained. Raises: ModelError."""
     settings = job.settings
+    disable_progress_bar()
     # A full fine-tuning learns in float32 whatever the arithmetic is; a frozen base need not.
     frozen = settings.method == "lora"
     dtype = getattr(torch, settings.dtype) if frozen else torch.float32
@@ -123,93 +123,6 @@ def dataset(examples: list[Example]) -> Dataset:
     )
 
 
-def adapter_of(settings: TrainingSettings) -> Any:
-    """Return PEFT's settings of an adapter, or None for a full fine-tuning."""
-    if settings.method == "full":
-        return None
-    from peft import LoraConfig
-
-    lora = settings.lora
-    return LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.modules) or "all-linear",
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-
-
-def arguments(job: Job, workers: int, scratch: Path, layers: list[str]) -> SFTConfig:
-    """Return the trainer's arguments: all that is not a default of theirs, or not for certain."""
-    settings, spread = job.settings, job.spread
-    each = job.examples_each
-    sharding: dict[str, Any] = {}
-    if spread.sharded:
-        sharding = {"fsdp": True, "fsdp_config": fsdp(layers, recompute=spread.recompute)}
-    return SFTConfig(
-        output_dir=str(scratch),
-        max_steps=job.steps,
-        per_device_train_batch_size=each,
-        gradient_accumulation_steps=job.batch // (each * workers),
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        adam_beta1=settings.betas[0],
-        adam_beta2=settings.betas[1],
-        max_grad_norm=settings.max_grad_norm,
-        optim="adamw_torch",
-        seed=settings.seed,
-        data_seed=settings.seed,
-        bf16=settings.dtype == "bfloat16",
-        use_cpu=spread.gpus_each == 0,
-        # FSDP recomputes by its own setting; both at once would do it twice.
-        gradient_checkpointing=spread.recompute and not spread.sharded,
-        packing=settings.packing,
-        max_length=settings.max_tokens,
-        # Rendered and labelled already; only packing still has to cut rows.
-        dataset_kwargs={"skip_prepare_dataset": not settings.packing},
-        completion_only_loss=False,
-        average_tokens_across_devices=True,
-        dataloader_pin_memory=spread.gpus_each > 0,
-        ddp_find_unused_parameters=False,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_steps=spread.checkpoint_steps,
-        report_to=[],
-        disable_tqdm=True,
-        **sharding,
-    )
-
-
-def fsdp(layers: list[str], *, recompute: bool) -> dict[str, Any]:
-    """Return the settings of FSDP2: a unit of sharding for each of the model's layers.
-
-    Source: PyTorch's FSDP2 tutorial (shard each transformer layer, then the root); transformers'
-    names of the settings. Loading on rank 0 alone keeps a node from holding 70B once a worker.
-    """
-    return {
-        "version": 2,
-        "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
-        "transformer_layer_cls_to_wrap": layers,
-        "reshard_after_forward": True,
-        "cpu_ram_efficient_loading": True,
-        "state_dict_type": "FULL_STATE_DICT",
-        "activation_checkpointing": recompute,
-    }
-
-
-def rate_share(step: int, steps: int, settings: TrainingSettings) -> float:
-    """Return the share of the learning rate that an update has, from 0."""
-    warmup = round(settings.warmup_share * steps)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    if settings.schedule == "constant":
-        return 1.0
-    done = min(1.0, (step - warmup) / max(1, steps - warmup))
-    left = 1 - done if settings.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
-    return settings.final_rate_share + (1 - settings.final_rate_share) * left
-
-
 class _Trainer(SFTTrainer):
     """TRL's trainer, with this project's schedule, accounts and checkpoints."""
 
@@ -229,9 +142,10 @@ class _Trainer(SFTTrainer):
             peft_config=adapter_of(job.settings),
             callbacks=[_Watch(job, place, room)],
         )
+        self.remove_callback(PrinterCallback)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        if self.lr_scheduler is None:
+        if self.lr_scheduler is None:  # type: ignore[has-type]
             settings = self._job.settings
             self.lr_scheduler = LambdaLR(
                 optimizer if optimizer is not None else self.optimizer,
@@ -308,63 +222,6 @@ class _Watch(TrainerCallback):
 
 
 # ---------------------------------------------------------------------- what comes of it
-
-
-def _save(job: Job, trainer: SFTTrainer, folder: Path) -> None:
-    """Write the model as an engine takes it; on all workers, since a sharded one is gathered."""
-    state = None
-    if job.spread.sharded:
-        state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    if not trainer.accelerator.is_main_process:
-        return
-    model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-    if job.settings.method == "lora":
-        model.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
-        _tidy_adapter(job, folder)
-        return
-    dtype = getattr(torch, job.settings.dtype)
-    if state is None:
-        model.to(dtype).save_pretrained(folder, max_shard_size=MAX_FILE)
-    else:
-        cast: dict[int, Any] = {}  # by storage, so that tied weights stay tied
-        for name, tensor in state.items():
-            state[name] = cast.setdefault(tensor.data_ptr(), tensor.to(dtype))
-        model.save_pretrained(folder, state_dict=state, max_shard_size=MAX_FILE)
-    # The base's own configuration: dropout and padding were the training's.
-    config = AutoConfig.from_pretrained(job.base_path, revision=job.base_revision)
-    config.architectures = [type(model).__name__]
-    config.dtype = dtype
-    config.save_pretrained(folder)
-    _save_tokenizer(job, folder)
-
-
-MAX_FILE = "2GB"
-"""Of weights. Source: this project's choice: a file is held in memory when it is put or fetched."""
-
-
-def _tidy_adapter(job: Job, folder: Path) -> None:
-    """Leave in an adapter what it is, and nothing of the machine that made it."""
-    from safetensors.torch import load_file, save_file
-
-    weights = folder / "adapter_model.safetensors"
-    tensors = load_file(weights)
-    save_file(tensors, weights, metadata={"format": "pt", BASE_KEY: job.base_identity})
-    path = folder / "adapter_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = job.base_name
-    config["target_modules"] = sorted(config["target_modules"])  # a set, in any order
-    path.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    (folder / "README.md").unlink(missing_ok=True)
-
-
-def _save_tokenizer(job: Job, folder: Path) -> None:
-    base = Path(job.base_path)
-    if not base.is_dir():
-        tokenizer_of(job.base_path, job.base_revision).save_pretrained(folder)
-        return
-    for path in base.iterdir():  # as they are: the trainer has changed what it loaded
-        if path.is_file() and path.name.startswith((*_TOKENIZER, "generation_config")):
-            shutil.copyfile(path, folder / path.name)
 
 
 def _record(job: Job, history: list[dict[str, Any]], files: tuple[ModelFile, ...]) -> Registered:

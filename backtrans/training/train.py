@@ -30,6 +30,9 @@ VERSION = "training/1"
 """Part of every fingerprint: a new one whenever rendering or the loop changes what is learnt."""
 
 
+ONE_WORKER = Spread()
+
+
 @dataclass(frozen=True, slots=True)
 class Base:
     """The model that a training begins with; `chat_template` replaces its tokenizer's own."""
@@ -58,7 +61,7 @@ def train(
     base: Base,
     store: StoreSettings,
     *,
-    spread: Spread = Spread(),
+    spread: Spread = ONE_WORKER,
     on_ray: bool = False,
     run: str = "",
     say: Callable[[str], None] = lambda line: None,
