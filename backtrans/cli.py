@@ -29,6 +29,7 @@ from backtrans.errors import BacktransError, ConfigError, RunIncomplete
 from backtrans.progress import Shown
 from backtrans.refused import harmless, line
 from backtrans.terminal import ConfigPath, opened, out
+from backtrans.trained import ROLES
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +44,13 @@ class Form(StrEnum):
 
     table = "table"
     jsonl = "jsonl"
+
+
+class Role(StrEnum):
+    """Whose model is trained."""
+
+    backward = "backward"
+    forward = "forward"
 
 
 app.add_typer(keeping.app)
@@ -83,6 +91,31 @@ def run(
     _show_status(console, pipeline.status())
     made = ", ".join(f"{stage} {count:,}" for stage, count in summary.made.items()) or "nothing"
     console.print(f"run {summary.run}: computed {made}; {summary.seconds:,.1f} s", markup=False)
+
+
+@app.command()
+def train(
+    config: ConfigPath,
+    role: Annotated[Role | None, typer.Argument(help="One of the two; else both.")] = None,
+) -> None:
+    """Train the models that CONFIG trains and that are missing; say what they are."""
+    console, pipeline = out(), opened(config)
+    shown = Shown(console)
+    try:
+        models = pipeline.train(shown, [role.value] if role else ROLES)
+    finally:
+        shown.close()
+    for model in models:
+        metrics = model.metrics
+        console.print(
+            f"{model.role}: {model.kind} on {model.base_name}, {metrics.steps:,} steps,"
+            f" {metrics.tokens:,} tokens, {metrics.seconds:,.0f} s",
+            markup=False,
+        )
+        for name, count in model.data.items():
+            console.print(f"  {count:>8,}  {name}", markup=False)
+        console.print(f"  loss {metrics.loss[0]:.3f} -> {metrics.loss[-1]:.3f}", markup=False)
+        console.print(f"  {pipeline.resolved.trained.where(model)}", markup=False)
 
 
 @app.command()

@@ -101,6 +101,15 @@ def _anchored(config: Config, folder: Path) -> Config:
     recipe, placement = config.recipe, config.placement
     models = Models(backward=model(recipe.models.backward), forward=model(recipe.models.forward))
     corpus = recipe.corpus.model_copy(update={"paths": [anchored(p) for p in recipe.corpus.paths]})
+    training = recipe.training
+    if training is not None:
+        sources = {"seed": training.seed, "replay": training.replay}
+        paths = {
+            name: source.model_copy(update={"paths": [anchored(p) for p in source.paths]})
+            for name, source in sources.items()
+            if source is not None
+        }
+        training = training.model_copy(update=paths)
     evaluations = recipe.select.evaluations
     sets = [each.model_copy(update={"path": anchored(each.path)}) for each in evaluations.sets]
     select = recipe.select.model_copy(
@@ -109,7 +118,7 @@ def _anchored(config: Config, folder: Path) -> Config:
     return config.model_copy(
         update={
             "recipe": recipe.model_copy(
-                update={"models": models, "corpus": corpus, "select": select}
+                update={"models": models, "corpus": corpus, "select": select, "training": training}
             ),
             "placement": placement.model_copy(
                 update={

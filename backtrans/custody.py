@@ -16,6 +16,8 @@ from backtrans.errors import ConfigError
 from backtrans.expiry import Expiry, expired, expiry, held, loose
 from backtrans.export import export
 from backtrans.generations import FOLDER, loose_entries
+from backtrans.models import FOLDER as MODELS
+from backtrans.models import Registry
 from backtrans.pipeline import STAGES, Pipeline
 from backtrans.purge import Purged, find, purge
 from backtrans.snapshots import (
@@ -28,6 +30,7 @@ from backtrans.snapshots import (
     snapshots,
 )
 from backtrans.takedown import Withdrawn, withdrawn
+from backtrans.training import room
 
 _STAGE_NAMES = [stage.name for stage in STAGES]
 
@@ -101,7 +104,8 @@ def plan_expiry(pipeline: Pipeline, keep: int, older_than_seconds: float) -> Exp
 def orphans(pipeline: Pipeline, older_than_seconds: float) -> list[str]:
     """Return what late or broken attempts left, older than that: nothing names it.
 
-    Parts, temporary files, files of splits, and what an expiry left of an index. A part that a
+    Parts, temporary files, files of splits, what an expiry left of an index, files of models that
+    were not registered, and what trainings left in which nothing was put since. A part that a
     snapshot's manifest names is none, though its commit may have been replaced.
     """
     ledger = pipeline.ledger
@@ -113,15 +117,19 @@ def orphans(pipeline: Pipeline, older_than_seconds: float) -> list[str]:
         *loose(ledger, every, now - older_than_seconds),
         *loose_entries(ledger, now - older_than_seconds),
     ]
-    return sorted([*parts, *unnamed])
+    older_than = now - older_than_seconds
+    trained = [*Registry(ledger.store).orphans(older_than), *room.orphans(ledger.store, older_than)]
+    return sorted([*parts, *unnamed, *trained])
 
 
 def sweep(pipeline: Pipeline, keys: list[str]) -> None:
     """Delete orphans; what has been named since they were listed stays."""
     ledger = pipeline.ledger
-    ledger.sweep([key for key in keys if not key.startswith(("splits/", FOLDER))])
+    apart = ("splits/", FOLDER, MODELS, room.FOLDER)
+    ledger.sweep([key for key in keys if not key.startswith(apart)])
     now = time.time()
     still_loose = {*loose(ledger, snapshots(ledger), now), *loose_entries(ledger, now)}
+    still_loose |= {*Registry(ledger.store).orphans(now), *room.orphans(ledger.store, now)}
     for key in still_loose.intersection(keys):
         ledger.store.delete(key)
 

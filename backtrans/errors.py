@@ -49,5 +49,13 @@ class EngineDead(BacktransError):
     """The engine no longer answers: its worker must end, and another open a new one."""
 
 
+class TrainingDiverged(BacktransError):
+    """A training's loss or gradient is no finite number: its last good checkpoint stays."""
+
+
+class TrainingFailed(BacktransError):
+    """A training ended without a model; its last checkpoint stays, and a later one goes on."""
+
+
 class RunIncomplete(BacktransError):
     """Fewer shards than `min_complete` were committed; what was committed stays."""

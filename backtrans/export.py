@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from uuid import uuid4
 
 import orjson
@@ -28,6 +28,8 @@ import pyarrow.parquet as pq
 from backtrans.errors import ConfigError, InputError
 from backtrans.records import Row
 from backtrans.roles.role import AUGMENTED_TAG, SEED_TAG
+from backtrans.training.pairs import FAULTS, WHY, TrainingPair
+from backtrans.training.seed import read_pairs
 
 BATCH_ROWS = 4096
 """Rows in a row group of a Parquet export. Source: this project's choice; some 10 MB of text."""
@@ -101,52 +103,28 @@ def export(
 
 def _pairs(split: Iterable[pa.Table], seed: Path | None) -> Iterator[tuple[str, str, str]]:
     if seed is not None:
-        for instruction, output in read_seed(seed):
-            yield instruction, output, SEED_TAG
+        for pair in read_seed(seed):
+            yield pair.instruction, pair.output, SEED_TAG
     for table in split:
         for batch in table.select(["instruction", "response"]).to_batches(BATCH_ROWS):
             for row in batch.to_pylist():
                 yield row["instruction"], row["response"], AUGMENTED_TAG
 
 
-# ---------------------------------------------------------------------- seed pairs
+def read_seed(path: Path) -> Iterator[TrainingPair]:
+    """Yield a file's pairs: of conversation trees those that are fit, else every one.
 
-
-def read_seed(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield a file's (instruction, output) pairs. Raises: InputError naming file and row."""
-    readers = {".jsonl": _seed_jsonl, ".parquet": _seed_parquet}
-    if (read := readers.get(path.suffix)) is None:
-        raise InputError(f"{path}: a seed is a .jsonl or a .parquet file")
+    Raises: InputError naming file and row.
+    """
     try:
-        for number, row in enumerate(read(path), start=1):
-            pair = [row.get(name) if isinstance(row, dict) else None for name in _SEED]
-            match pair:
-                case [str(instruction), str(output)] if instruction.strip() and output.strip():
-                    yield instruction, output
-                case _:
-                    raise InputError(f"{path}: row {number}: needs texts {' and '.join(_SEED)}")
-    except (OSError, pa.ArrowException) as error:
+        with path.open("rb") as file:
+            for found in read_pairs(file, str(path)):
+                if isinstance(found, TrainingPair):
+                    yield found
+                elif found.why in FAULTS:
+                    raise InputError(f"{found.detail}: {WHY[found.why]}")
+    except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-
-
-_SEED = ("instruction", "output")
-
-
-def _seed_jsonl(path: Path) -> Iterator[Any]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise InputError(f"{path}: row {number}: not JSON: {error}") from error
-
-
-def _seed_parquet(path: Path) -> Iterator[Any]:
-    with pq.ParquetFile(path) as file:
-        if missing := set(_SEED) - set(file.schema_arrow.names):
-            raise InputError(f"{path}: has no column {' and '.join(sorted(missing))}")
-        for batch in file.iter_batches(BATCH_ROWS, columns=list(_SEED)):
-            yield from batch.to_pylist()
 
 
 # ---------------------------------------------------------------------- files

@@ -24,9 +24,10 @@ from backtrans.accounts import Observer, Plan, StagePlan, StageStatus, Status, S
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config, differences
 from backtrans.deduplication import Deduplication
-from backtrans.errors import RunIncomplete
+from backtrans.errors import ConfigError, RunIncomplete
 from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger
+from backtrans.models import Registered
 from backtrans.publication import Publication, Published
 from backtrans.records import REASONS, Row
 from backtrans.redo import Redo, retried_reason
@@ -37,6 +38,8 @@ from backtrans.runtime.opening import open_runtime
 from backtrans.snapshots import latest
 from backtrans.standing import Standing
 from backtrans.store import Store
+from backtrans.trained import ROLES, Trained
+from backtrans.training.pairs import RoleName
 from backtrans.work import Address, Runtime, RuntimeSettings, Work
 from backtrans.works import Works
 
@@ -68,6 +71,9 @@ def stages_of(names: Collection[str]) -> tuple[Stage, ...]:
         if stage.name in names
     )
 
+
+ROLE_OF: dict[str, RoleName] = {"backtranslate": "backward", "score": "forward"}
+"""Whose model a stage asks."""
 
 MAX_WALKS = 3
 """How often a run walks the stages when other runs replace commits under it. Source: this project's
@@ -195,6 +201,19 @@ class Pipeline:
             observer,
         )
 
+    def train(self, observer: Observer, roles: Sequence[RoleName] = ROLES) -> list[Registered]:
+        """Train the models of these roles that the recipe trains; return them all, those that
+        were there too. Raises: ConfigError where it trains none; else as `Trained.train`.
+        """
+        trained = self.resolved.trained
+        wanted = [role for role in roles if role in trained.roles]
+        if not wanted:
+            raise ConfigError(f"models.{' and models.'.join(roles)}: nothing says trained: true")
+        run = new_run()
+        settings = self.works.runtime_settings(run, self.config.placement.engines)
+        with open_runtime(self.config.placement.runtime) as runtime:
+            return train_missing(trained, wanted, runtime, settings, observer)
+
     def republish(self, observer: Observer) -> Summary:
         """Publish what is committed, and compute nothing. Raises: RunIncomplete."""
         began = time.monotonic()
@@ -210,7 +229,7 @@ class Pipeline:
 
     def _begin(self) -> str:
         """Record that a run begins; return its name."""
-        run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
+        run = new_run()
         record = {
             "run": run,
             "recipe": self.config.recipe.model_dump(mode="json"),
@@ -264,7 +283,10 @@ class Pipeline:
             ready = standing.reached(self.reads[stages[0]], shards)
             pending = {address.shard for address in standing.pending(stages, ready)}
             pending |= walk.due(*stages)
-            walk.carry(ask, [address for address in ready if address.shard in pending], engines)
+            addresses = [address for address in ready if address.shard in pending]
+            if addresses:
+                walk.train(self.resolved.trained, [ROLE_OF[stage] for stage in stages], engines)
+            walk.carry(ask, addresses, engines)
         scored = standing.reached(self.reads["curate"], shards)
         walk.carry(self.works.curate_work(run), standing.pending(("curate",), scored), readers)
         return shards, unread
@@ -343,6 +365,35 @@ class Pipeline:
         return runs[-1] if runs else None
 
 
+def new_run() -> str:
+    """Return a name for a run: by time, and unlike any other."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
+
+
+def train_missing(
+    trained: Trained,
+    roles: Sequence[RoleName],
+    runtime: Runtime,
+    settings: RuntimeSettings,
+    observer: Observer,
+) -> list[Registered]:
+    """Return these roles' models, trained now where they are missing: a phase each."""
+    models = []
+    for role in roles:
+        model = trained.registered(role)
+        if model is None:
+            observer.phase(f"train.{role}", 1)
+            runtime.ready(settings)
+            model = trained.train(role, settings.run, observer.note)
+            loss, seconds = model.metrics.loss, model.metrics.seconds
+            observer.note(
+                f"{role}: trained in {seconds:,.0f} s, loss {loss[0]:.3f} -> {loss[-1]:.3f};"
+                f" {trained.where(model)}"
+            )
+        models.append(model)
+    return models
+
+
 class _Walk:
     """One run's passage through its phases, and what came of them."""
 
@@ -359,6 +410,11 @@ class _Walk:
     def due(self, *stages: str) -> set[str]:
         """Return the shards with rows that are to be done again in these stages."""
         return {commit.shard for commit in self._due if commit.stage in stages}
+
+    def train(self, trained: Trained, roles: Sequence[RoleName], settings: RuntimeSettings) -> None:
+        """Train those models of the roles that the recipe trains and that are missing."""
+        wanted = [role for role in roles if role in trained.roles]
+        train_missing(trained, wanted, self._runtime, settings, self._observer)
 
     def carry(self, work: Work, addresses: list[Address], settings: RuntimeSettings) -> None:
         """Map work over addresses; nothing is opened where there are none."""

@@ -3,6 +3,7 @@
 Does not know: what is computed.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -40,6 +41,22 @@ class Workers(Section):
     in_flight: Annotated[int, Field(gt=0)] = 3
 
 
+class TrainingOptions(Section):
+    """How models are trained: on how many workers, and what each takes at once."""
+
+    workers: Annotated[int, Field(gt=0)] = 1
+    """Each has a GPU, where engines have. More than one needs `runtime: ray`."""
+    examples_each: Annotated[int, Field(gt=0)] = 8
+    """What one takes at once; the rest of a batch is accumulated."""
+    checkpoint_steps: Annotated[int, Field(gt=0)] = 100
+    sharded: bool | None = None
+    """FSDP. None: as the preset says, where there are several workers."""
+    recompute: bool | None = None
+    """Activations, in the backward pass. None: as the preset says."""
+    max_failures: Annotated[int, Field(ge=0)] = 3
+    """How often lost workers are started again."""
+
+
 class Lake(Section):
     """A Delta table that follows the latest snapshot; needs the extra `lake`."""
 
@@ -70,6 +87,17 @@ class Placement(Section):
     engines: Workers = Workers()
     readers: Workers = Workers(in_flight=1)
     engine: EngineOptions = EngineOptions()
+    training: TrainingOptions = TrainingOptions()
+    model_cache: str = "~/.cache/backtrans/models"
+    """Where a worker keeps trained models that it fetched from a bucket."""
     max_attempts: Annotated[int, Field(gt=0)] = 3
     min_complete: Annotated[float, Field(ge=0, le=1)] = 1.0
     """The run fails when a smaller share of its shards is committed."""
+
+
+def on_gpus(placement: Placement) -> bool:
+    """Say whether engines and trainings take GPUs."""
+    if placement.engine.device == "auto":
+        # A cluster's head sees no GPU of its workers'; the device file is NVIDIA's driver's.
+        return placement.ray_address is not None or Path("/dev/nvidiactl").exists()
+    return placement.engine.device == "gpu"

@@ -15,7 +15,7 @@ from backtrans.config import Config
 from backtrans.corpus import similarity
 from backtrans.corpus.duplicates import LikenessSettings
 from backtrans.dialogue import Generate
-from backtrans.engines.model_files import model_fingerprint
+from backtrans.engines.model_files import check_base, model_fingerprint
 from backtrans.evaluations import EvaluationFile, EvaluationSettings
 from backtrans.ledger import fingerprint, stage_key
 from backtrans.recipe import Model, Sampling
@@ -25,6 +25,8 @@ from backtrans.roles.score import Score
 from backtrans.stages import deduplicate as deduplicate_stage
 from backtrans.stages import select as select_stage
 from backtrans.store import StoreSettings
+from backtrans.trained import ROLES, Trained
+from backtrans.training.pairs import RoleName
 
 MAX_EARLIER = 4
 """How many earlier recipes' answers are looked for. Source: this project's choice: each costs a
@@ -52,8 +54,20 @@ class Resolved:
     @cached_property
     def models(self) -> dict[str, str]:
         """Name each role's model, base and adapter together, by content. Raises: ModelError."""
-        models = self._recipe.models
-        return {"backward": _identity(models.backward), "forward": _identity(models.forward)}
+        return {
+            role: _identity(getattr(self._recipe.models, role), self.trained, role)
+            for role in ROLES
+        }
+
+    @cached_property
+    def trained(self) -> Trained:
+        """The models that the recipe trains."""
+        return Trained(self._recipe, self._placement, self.store)
+
+    @cached_property
+    def served(self) -> dict[str, Model]:
+        """Each role's model as an engine opens it."""
+        return {role: self.trained.served(role) for role in ROLES}
 
     @cached_property
     def card_models(self) -> list[CardModel]:
@@ -139,14 +153,14 @@ class Resolved:
     def backtranslate(self) -> Backtranslate:
         """The backward role of the recipe."""
         recipe = self._recipe.backtranslate
-        adapter = "backward" if self._recipe.models.backward.adapter else None
+        adapter = "backward" if self.served["backward"].adapter else None
         return Backtranslate(_generate(recipe), recipe.max_instruction_chars, adapter)
 
     @cached_property
     def score(self) -> Score:
         """The judging role of the recipe."""
         recipe = self._recipe.score
-        adapter = "forward" if self._recipe.models.forward.adapter else None
+        adapter = "forward" if self.served["forward"].adapter else None
         sampling = _generate(recipe.sampling)
         return Score(recipe.form, tuple(recipe.signals), sampling, adapter=adapter)
 
@@ -172,11 +186,15 @@ def _served_anywhere(role: Backtranslate | Score) -> dict[str, Any]:
     return asdict(replace(role, adapter=None))
 
 
-def _identity(model: Model) -> str:
+def _identity(model: Model, trained: Trained, role: RoleName) -> str:
     # The context is part of it: it decides which prompts are refused.
-    settings = model.model_dump(exclude={"path", "revision", "adapter"})
+    settings = model.model_dump(exclude={"path", "revision", "adapter", "trained"})
     if model.engine == "scripted":
         return fingerprint(model.path, settings)
+    if model.trained:
+        return fingerprint(trained.fingerprint(role), settings)
+    if model.adapter:
+        check_base(model.adapter, model.path, model.revision)
     adapter = model_fingerprint(model.adapter, None) if model.adapter else None
     return fingerprint(model_fingerprint(model.path, model.revision), adapter, settings)
 
@@ -184,4 +202,5 @@ def _identity(model: Model) -> str:
 def model_name(model: Model) -> str:
     """Return what people call a model: the names of its folders."""
     paths = [model.path, *([model.adapter] if model.adapter else [])]
+    paths += ["trained"] if model.trained else []
     return "+".join(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)

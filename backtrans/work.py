@@ -106,6 +106,13 @@ class Runtime(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
+    def ready(self, settings: RuntimeSettings) -> None:
+        """Start or join what work is mapped on, so that others may use it inside `with`.
+
+        Raises: ConfigError.
+        """
+        ...
+
     def map(
         self, work: Work, addresses: Sequence[Address], settings: RuntimeSettings
     ) -> Iterator[Receipt]:

@@ -7,7 +7,6 @@ Does not know: what is committed, what is pending, who maps the work.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from backtrans.config import Config
@@ -15,7 +14,7 @@ from backtrans.corpus.reader import ReaderSettings
 from backtrans.corpus.screening import ScreenSettings
 from backtrans.corpus.span import SegmentSettings
 from backtrans.engines.engine import EngineSettings
-from backtrans.placement import Workers
+from backtrans.placement import Workers, on_gpus
 from backtrans.recipe import Model
 from backtrans.resolution import Resolved, model_name
 from backtrans.retry import Retry
@@ -115,6 +114,7 @@ class Works:
         `runs` are the records of earlier ones, whose answers are carried over where they hold.
         """
         found, models = self._resolved.fingerprints, self._recipe.models
+        served = self._resolved.served
         select = Upstream("select", found["select"])
         first: tuple[Upstream, ...] = (select,)
         if "deduplicate" in found:
@@ -135,12 +135,11 @@ class Works:
             _label(models.forward, self._resolved.models["forward"]),
             self._resolved.earlier("score", runs),
         )
-        if _without_adapter(models.backward) == _without_adapter(models.forward):
-            both = {"backward": models.backward, "forward": models.forward}
-            return [self._ask_work(run, both, (backward, forward), retry)]
+        if _without_adapter(served["backward"]) == _without_adapter(served["forward"]):
+            return [self._ask_work(run, served, (backward, forward), retry)]
         return [
-            self._ask_work(run, {"backward": models.backward}, (backward,), retry),
-            self._ask_work(run, {"forward": models.forward}, (forward,), retry),
+            self._ask_work(run, {"backward": served["backward"]}, (backward,), retry),
+            self._ask_work(run, {"forward": served["forward"]}, (forward,), retry),
         ]
 
     def _ask_work(
@@ -159,16 +158,16 @@ class Works:
             chat_template=base.chat_template,
             **options.model_dump(exclude={"device"}),
         )
-        gpus = float(options.tensor_parallel) if self._on_gpus() else 0.0
-        return AskWork(self._resolved.store, engine, stages, run, retry, gpus_each=gpus)
-
-    def _on_gpus(self) -> bool:
-        device = self._placement.engine.device
-        if device == "auto":
-            # A cluster's head sees no GPU of its workers'; the device file is NVIDIA's driver's.
-            joins_cluster = self._placement.ray_address is not None
-            return joins_cluster or Path("/dev/nvidiactl").exists()
-        return device == "gpu"
+        gpus = float(options.tensor_parallel) if on_gpus(self._placement) else 0.0
+        return AskWork(
+            self._resolved.store,
+            engine,
+            stages,
+            run,
+            retry,
+            gpus_each=gpus,
+            model_cache=self._placement.model_cache,
+        )
 
     def curate_work(self, run: str) -> CurateWork:
         """Return the curating stage's work."""

@@ -109,10 +109,10 @@ def test_rows_are_written_as_they_come(out: Path) -> None:
     ("lines", "said"),
     [
         ('{"instruction": "a", "output": "b"}\n{nope}\n', "row 2: not JSON"),
-        ('{"instruction": "a"}\n', "row 1: needs texts instruction and output"),
-        ('{"instruction": "a", "output": 7}\n', "row 1: needs texts"),
-        ('{"instruction": " ", "output": "b"}\n', "row 1: needs texts"),
-        ("[1]\n", "row 1: needs texts"),
+        ('{"instruction": "a"}\n', "row 1: has no column output; it has instruction"),
+        ('{"instruction": "a", "output": 7}\n', "row 1: the instruction or the output is no text"),
+        ('{"instruction": " ", "output": "b"}\n', "row 1: the instruction or the output is blank"),
+        ("[1]\n", "row 1: not a JSON object"),
     ],
 )
 def test_a_bad_seed_pair_is_an_error_that_names_file_and_row(
@@ -129,11 +129,12 @@ def test_a_bad_seed_pair_is_an_error_that_names_file_and_row(
 def test_a_seed_of_other_columns_or_no_parquet_is_an_error_that_names_it(tmp_path: Path) -> None:
     pq.write_table(pa.table({"instruction": ["a"]}), tmp_path / "seed.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"no parquet")
+    (tmp_path / "seed.csv").write_text("instruction,output\n")
     for name, said in (
         ("seed.parquet", "no column output"),
         ("broken.parquet", "cannot be read"),
         ("missing.jsonl", "cannot be read"),
-        ("seed.csv", r"a \.jsonl or a \.parquet"),
+        ("seed.csv", "row 1: not JSON"),
     ):
         with pytest.raises(InputError, match=rf"{name}: .*{said}"):
             export([], "messages", tmp_path / "out.jsonl", tags=True, seed=tmp_path / name)

@@ -12,8 +12,17 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from backtrans.engines.folders import JsonObject, open_folder, read_json, tensor_shapes
+from backtrans.engines.folders import (
+    JsonObject,
+    open_folder,
+    read_json,
+    tensor_metadata,
+    tensor_shapes,
+)
 from backtrans.errors import ModelError
+
+BASE_KEY = "backtrans_base"
+"""Where an adapter's weights name the base that they were trained on, by its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,14 @@ def check_adapter(adapter: str | Path, base: JsonObject | None = None) -> Adapte
         _check_fits(folder, downs, ups, base)
     names = frozenset(module.removesuffix(".weight").rsplit(".", 1)[-1] for module in downs)
     return AdapterShape(max(shape[0] for shape in downs.values()), names)
+
+
+def base_of(adapter: str | Path) -> str | None:
+    """Return the fingerprint of the base that an adapter was trained on, where it says so.
+
+    Raises: ModelError for a folder that is no adapter.
+    """
+    return tensor_metadata(open_folder(adapter) / "adapter_model.safetensors").get(BASE_KEY)
 
 
 def _check_fits(

@@ -45,13 +45,22 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
     Raises: ModelError where the head is not one, or the file is shorter than it says.
     """
+    return _head(path)[0]
+
+
+def tensor_metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says of itself. Raises: ModelError as above."""
+    return _head(path)[1]
+
+
+def _head(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > _HEAD_LIMIT_BYTES:
                 raise ModelError(f"{path} is not a safetensors file")
             head = json.loads(file.read(length))
-        head.pop("__metadata__", None)
+        said = {str(name): str(value) for name, value in head.pop("__metadata__", {}).items()}
         end = max((tensor["data_offsets"][1] for tensor in head.values()), default=0)
         shapes = {name: tuple(tensor["shape"]) for name, tensor in head.items()}
     except OSError as error:
@@ -69,4 +78,4 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise ModelError(
             f"{path} has {path.stat().st_size:,} bytes; its head says {8 + length + end:,}"
         )
-    return shapes
+    return shapes, said

@@ -13,7 +13,7 @@ import json
 import re
 from pathlib import Path
 
-from backtrans.engines.adapter_files import check_adapter
+from backtrans.engines.adapter_files import base_of, check_adapter
 from backtrans.engines.folders import JsonObject, open_folder, read_json, tensor_shapes
 from backtrans.errors import ModelError
 
@@ -66,6 +66,18 @@ def model_fingerprint(model: str, revision: str | None = None) -> str:
         if path.is_file() and _IDENTIFYING.fullmatch(path.name):
             digest.update(json.dumps([path.name, _file_hash(path)]).encode())
     return digest.hexdigest()[:24]
+
+
+def check_base(adapter: str | Path, base: str, revision: str | None = None) -> None:
+    """Refuse an adapter that was trained on another base than this one.
+
+    An adapter that names no base is taken as it is. Raises: ModelError naming both.
+    """
+    trained_on = base_of(adapter)
+    if trained_on is not None and trained_on != (found := model_fingerprint(base, revision)):
+        raise ModelError(
+            f"{adapter} was trained on another base: on {trained_on}, and {base} is {found}"
+        )
 
 
 def check_model(model: str | Path, needed_tokens: int = 0) -> JsonObject:

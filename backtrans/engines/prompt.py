@@ -16,7 +16,7 @@ Does not know: engines, roles, where the tokenizer was loaded from.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,40 @@ class Prompter:
             if end > start_char:
                 return whole.ids, index
         return whole.ids, len(whole.ids)
+
+    def exchange(
+        self, messages: Sequence[Message], answer: str, ends: Collection[int]
+    ) -> tuple[list[int], int]:
+        """Return the ids of a whole exchange, as a model is taught it, and where the answer begins.
+
+        The ids before that are those of `prompt(messages)`. After the answer comes what the
+        template writes after it, up to a token of `ends` by which the model is to stop; where the
+        template writes none, the first of them. Raises: ModelError (the template).
+        """
+        prompt = self._encode(messages).ids
+        before, said = messages, ""
+        if _is_open(messages):
+            before, said = messages[:-1], messages[-1].content
+        turns = (*before, Message("assistant", said + answer))
+        whole = self._encode(turns).ids
+        closing = self._closing(tuple(turn.speaker for turn in turns))
+        if whole[: len(prompt)] != prompt:
+            # The tokenizer would join the two; asked, the model has the prompt as it is.
+            rest = self._plain_ids(answer)
+            if spelt := self._control.intersection(rest):
+                raise ModelError(f"the tokenizer reads plain text as control tokens {spelt}")
+            whole = [*prompt, *rest]
+        stop = next((place for place, token in enumerate(closing) if token in ends), None)
+        tail = closing[: stop + 1] if stop is not None else list(ends)[:1]
+        return [*whole, *tail], len(prompt)
+
+    def _closing(self, speakers: tuple[str, ...]) -> list[int]:
+        """Return the ids that the template writes after a last turn that is closed."""
+        rendered = self._render(speakers, is_open=False, asks=False)
+        last = _placeholder(len(speakers) - 1)
+        after = rendered[rendered.index(last) + len(last) :]
+        ids: list[int] = self._full.encode(after, add_special_tokens=False).ids
+        return ids
 
     def choice(
         self, messages: Sequence[Message], choices: tuple[str, ...]
@@ -200,7 +234,7 @@ class Prompter:
             self._shapes[speakers, is_open] = known
         return known
 
-    def _render(self, speakers: tuple[str, ...], is_open: bool) -> str:
+    def _render(self, speakers: tuple[str, ...], is_open: bool, *, asks: bool = True) -> str:
         from jinja2 import TemplateError
 
         turns = [{"role": s, "content": _placeholder(i)} for i, s in enumerate(speakers)]
@@ -208,7 +242,7 @@ class Prompter:
             rendered: str = self._tokenizer.apply_chat_template(
                 turns,
                 tokenize=False,
-                add_generation_prompt=not is_open,
+                add_generation_prompt=asks and not is_open,
                 chat_template=self._template,
                 date_string=_PINNED_DATE,
             )

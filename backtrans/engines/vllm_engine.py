@@ -35,7 +35,12 @@ from backtrans.engines.adapter_files import check_adapter, write_identity_adapte
 from backtrans.engines.engine import EngineSettings
 from backtrans.engines.folders import JsonObject
 from backtrans.engines.lifeline import Lifeline
-from backtrans.engines.model_files import check_model, is_local, model_fingerprint
+from backtrans.engines.model_files import (
+    check_base,
+    check_model,
+    is_local,
+    model_fingerprint,
+)
 from backtrans.engines.prompt import Prompter
 from backtrans.errors import ConfigError, EngineDead, ModelError
 
@@ -333,6 +338,7 @@ def _lora_arguments(settings: EngineSettings, base: JsonObject | None) -> dict[s
         return {}
     shapes = {folder: check_adapter(folder, base) for folder in settings.adapters.values()}
     for folder, shape in shapes.items():
+        check_base(folder, settings.model, settings.revision)
         if shape.rank > settings.max_lora_rank:
             raise ModelError(
                 f"{folder} has rank {shape.rank}, more than max_lora_rank {settings.max_lora_rank}"

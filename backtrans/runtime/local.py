@@ -29,6 +29,9 @@ class LocalRuntime:
     def __exit__(self, *_: object) -> None:
         """Keep nothing between maps."""
 
+    def ready(self, settings: RuntimeSettings) -> None:
+        """Do nothing: this process is what work is mapped on."""
+
     def map(
         self, work: Work, addresses: Sequence[Address], settings: RuntimeSettings
     ) -> Iterator[Receipt]:

@@ -95,6 +95,15 @@ class RayRuntime:
             self._started = False
             ray.shutdown()
 
+    def ready(self, settings: RuntimeSettings) -> None:
+        """Join the cluster or start one, unless that is done. Raises: ConfigError."""
+        check_address(settings)
+        import ray
+
+        if not ray.is_initialized():
+            self._started = True
+            _start(settings)
+
     def map(
         self, work: Work, addresses: Sequence[Address], settings: RuntimeSettings
     ) -> Iterator[Receipt]:
@@ -105,12 +114,7 @@ class RayRuntime:
         """
         if not addresses:
             return
-        check_address(settings)
-        import ray
-
-        if not ray.is_initialized():
-            self._started = True
-            _start(settings)
+        self.ready(settings)
         try:
             _check_gpus(work, settings)
             with closing(_rows(work, addresses, settings)) as rows:

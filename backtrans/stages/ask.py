@@ -16,7 +16,8 @@ configuration.
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ from backtrans.engines.engine import Engine, EngineSettings
 from backtrans.engines.opening import open_engine
 from backtrans.errors import AccountingError, ConfigError, DialogueBroken
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.models import Registry
 from backtrans.records import PAIR, SCORE, Reject, Row, is_kept, rejected, table
 from backtrans.retry import NO_RETRY, Retry
 from backtrans.roles.role import Role
@@ -75,6 +77,7 @@ class AskWork:
     run: str
     retry: Retry = NO_RETRY
     gpus_each: float = 0.0
+    model_cache: str = ""  # a folder of this machine, for trained models that lie in a bucket
     uses_engine: bool = True
 
     @property
@@ -83,9 +86,16 @@ class AskWork:
         return "+".join(stage.stage for stage in self.stages)
 
     def open(self) -> "AskWorker":
-        """Open the store and the engine. Raises: ModelError, EngineDead, StoreError."""
-        ledger = Ledger(Store(self.store))
-        return AskWorker(self.stages, self.run, ledger, open_engine(self.engine), self.retry)
+        """Open the store and the engine, on trained models that are fetched to this machine.
+
+        Raises: ModelError, EngineDead, StoreError.
+        """
+        store = Store(self.store)
+        registry, cache, engine = Registry(store), Path(self.model_cache), self.engine
+        adapters = {name: registry.located(path, cache) for name, path in engine.adapters.items()}
+        found = replace(engine, model=registry.located(engine.model, cache), adapters=adapters)
+        ledger = Ledger(store)
+        return AskWorker(self.stages, self.run, ledger, open_engine(found), self.retry)
 
 
 class AskWorker:
