@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from backtrans.errors import ConfigError
 from backtrans.placement import Lake, Placement
-from backtrans.recipe import Model, Models, Recipe
+from backtrans.recipe import Model, Recipe
 from backtrans.section import Section
 
 
@@ -99,7 +99,8 @@ def _anchored(config: Config, folder: Path) -> Config:
         )
 
     recipe, placement = config.recipe, config.placement
-    models = Models(backward=model(recipe.models.backward), forward=model(recipe.models.forward))
+    named = {part: model(found) for part, found in recipe.models if found is not None}
+    models = recipe.models.model_copy(update=named)
     corpus = recipe.corpus.model_copy(update={"paths": [anchored(p) for p in recipe.corpus.paths]})
     evaluations = recipe.select.evaluations
     sets = [each.model_copy(update={"path": anchored(each.path)}) for each in evaluations.sets]

@@ -16,7 +16,7 @@ from backtrans.errors import ConfigError
 from backtrans.expiry import Expiry, expired, expiry, held, loose
 from backtrans.export import export
 from backtrans.generations import FOLDER, loose_entries
-from backtrans.pipeline import STAGES, Pipeline
+from backtrans.pipeline import EVERY_STAGE, Pipeline
 from backtrans.purge import Purged, find, purge
 from backtrans.snapshots import (
     Snapshot,
@@ -29,12 +29,12 @@ from backtrans.snapshots import (
 )
 from backtrans.takedown import Withdrawn, withdrawn
 
-_STAGE_NAMES = [stage.name for stage in STAGES]
+_STAGE_NAMES = [stage.name for stage in EVERY_STAGE]
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a takedown concerns: texts held, and rows of each snapshot's A4."""
+    """What a takedown concerns: texts held, and rows of each snapshot."""
 
     texts: int
     published: dict[int, int]  # snapshot number -> rows
@@ -151,5 +151,5 @@ def write_export(
 
 def _rows_of(pipeline: Pipeline, snapshot: Snapshot, ids: set[str]) -> int:
     """Count the rows of a snapshot that have one of these ids."""
-    tables = read_split(pipeline.ledger, snapshot, "A4")
+    tables = read_split(pipeline.ledger, snapshot, snapshot.widest)
     return sum(len(ids.intersection(rows["id"].to_pylist())) for rows in tables)

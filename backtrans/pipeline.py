@@ -1,7 +1,7 @@
 """The job as one table of stages, and how a run walks it. Read this first.
 
     corpus -select, deduplicate-> segments -backtranslate-> pairs -score-> scored
-           -curate-> A4, A5 -> splits
+           -curate-> A4, A5 [-rewrite, rescore, choose-> A4, A5] -> splits
 
 A shard is read, a role asks an engine, every row is kept or rejected with a reason, a part is put,
 the ledger commits it. A run looks at what there is (input objects by content, shards by commit),
@@ -35,6 +35,7 @@ from backtrans.repeats import Repeats, count_repeats
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
 from backtrans.snapshots import latest
+from backtrans.stages.ask import AskWork
 from backtrans.standing import Standing
 from backtrans.store import Store
 from backtrans.work import Address, Runtime, RuntimeSettings, Work
@@ -59,12 +60,22 @@ STAGES = (
 )
 """The whole job, in order. Everything else in this module walks this table."""
 
+WRITING = (
+    Stage("distill", ("curate",), "asks a model for its own answer to each instruction"),
+    Stage("rewrite", ("curate",), "asks an aligned model for a better response to each"),
+    Stage("rescore", ("curate", "rewrite"), "asks the forward model how good each rewrite is"),
+    Stage("choose", ("curate", "rewrite", "rescore"), "takes the rewrite, or the original"),
+)
+"""What follows where the recipe says so."""
+
+EVERY_STAGE = (*STAGES, *WRITING)
+
 
 def stages_of(names: Collection[str]) -> tuple[Stage, ...]:
     """Return the stages of a recipe; what it does without, those below it read past."""
     return tuple(
         replace(stage, reads=tuple(name for name in stage.reads if name in names))
-        for stage in STAGES
+        for stage in EVERY_STAGE
         if stage.name in names
     )
 
@@ -259,14 +270,26 @@ class Pipeline:
         shards, unread = standing.shards()
         for work, addresses in self.deduplication.phases(run, standing, shards):
             walk.carry(work, addresses, readers)
-        for ask in self.works.ask_works(run, retry, self.journal.runs()):
-            stages = tuple(stage.stage for stage in ask.stages)
-            ready = standing.reached(self.reads[stages[0]], shards)
-            pending = {address.shard for address in standing.pending(stages, ready)}
-            pending |= walk.due(*stages)
-            walk.carry(ask, [address for address in ready if address.shard in pending], engines)
-        scored = standing.reached(self.reads["curate"], shards)
-        walk.carry(self.works.curate_work(run), standing.pending(("curate",), scored), readers)
+        runs = self.journal.runs()
+
+        def ask(works: list[AskWork]) -> None:
+            for work in works:
+                stages = tuple(stage.stage for stage in work.stages)
+                ready = standing.reached(self.reads[stages[0]], shards)
+                pending = {address.shard for address in standing.pending(stages, ready)}
+                pending |= walk.due(*stages)
+                waiting = [address for address in ready if address.shard in pending]
+                walk.carry(work, waiting, engines)
+
+        def join(stage: str, work: Work) -> None:
+            ready = standing.reached(self.reads[stage], shards)
+            walk.carry(work, standing.pending((stage,), ready), readers)
+
+        ask(self.works.ask_works(run, retry, runs))
+        join("curate", self.works.curate_work(run))
+        ask(self.works.write_works(run, retry, runs))
+        if "choose" in self.reads:
+            join("choose", self.works.choose_work(run))
         return shards, unread
 
     def _publish(
