@@ -1,6 +1,6 @@
 """What changed between two snapshots: rows added, removed and changed, and why.
 
-Shards whose curated part both snapshots name have the same rows and are not read. Of the others the
+Shards whose part both snapshots name have the same rows and are not read. Of the others the
 two parts are compared, shard by shard, so that memory is that of two parts.
 
 Promises: every row that is in one A4 and not in the other is told once, with a reason; a row that
@@ -11,7 +11,7 @@ is in both is told when a column other than `run` differs. Reasons:
     shard not complete                 the object is in both, and the shard in one
     taken down                         withdrawn by a takedown
     not scored                         refused by a stage before curating
-    any other reject reason            refused by curating
+    any other reject reason            refused by curating, or by choosing among responses
 
 Does not know: why an object came or went.
 """
@@ -22,9 +22,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from backtrans.ledger import Ledger
-from backtrans.records import CURATED, Row, is_kept
-from backtrans.snapshots import PUBLISHED, Snapshot, read_manifest
+from backtrans.ledger import Ledger, stage_key
+from backtrans.records import Row, is_kept
+from backtrans.snapshots import PUBLISHED, Snapshot, published_columns, read_manifest
 
 Kind = Literal["added", "removed", "changed"]
 
@@ -52,6 +52,7 @@ class _Shard:
     object: str
     part: str
     taken_down: frozenset[str]
+    curated: str | None  # the key of its curated commit, where the part is a later stage's
 
 
 def changes(ledger: Ledger, before: Snapshot, after: Snapshot) -> Iterator[Change]:
@@ -68,10 +69,16 @@ def changes(ledger: Ledger, before: Snapshot, after: Snapshot) -> Iterator[Chang
 
 
 def _shards(ledger: Ledger, snapshot: Snapshot) -> dict[str, _Shard]:
-    rows = read_manifest(ledger, snapshot).to_pylist()
+    found = snapshot.fingerprints
+
+    def curated(shard: str) -> str | None:
+        return stage_key("curate", found["curate"], shard) if "choose" in found else None
+
     return {
-        row["shard"]: _Shard(row["object"], row["part"], frozenset(row["taken_down"]))
-        for row in rows
+        row["shard"]: _Shard(
+            row["object"], row["part"], frozenset(row["taken_down"]), curated(row["shard"])
+        )
+        for row in read_manifest(ledger, snapshot).to_pylist()
     }
 
 
@@ -85,8 +92,19 @@ def _whence(shard: _Shard, mine: dict[str, _Shard], other: dict[str, _Shard], al
 
 
 def _rows(ledger: Ledger, shard: _Shard) -> dict[str, Row]:
-    part: pa.Table = ledger.read_rows(shard.part, CURATED.names)
-    return {row["id"]: row for row in part.to_pylist()}
+    """Return the rows of a part, and of the curated one those that never came to it: refused."""
+    part = ledger.read_rows(shard.part)
+    rows = {row["id"]: row for row in _with_outcomes(part)}
+    if shard.curated and (commit := ledger.commit_of("curate", shard.curated)) is not None:
+        curated = {row["id"]: row for row in _with_outcomes(ledger.read_part(commit))}
+        rows = {name: row for name, row in curated.items() if not is_kept(row)} | rows
+    return rows
+
+
+def _with_outcomes(part: pa.Table) -> list[Row]:
+    outcomes = part["reject_reason"].to_pylist()
+    rows = published_columns(part).to_pylist()
+    return [{**row, "reject_reason": why} for row, why in zip(rows, outcomes, strict=True)]
 
 
 def _kept(ledger: Ledger, shard: _Shard) -> list[Row]:

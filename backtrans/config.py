@@ -19,8 +19,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from backtrans.errors import ConfigError
+from backtrans.models import REGISTERED
 from backtrans.placement import Lake, Placement
-from backtrans.recipe import Model, Models, Recipe
+from backtrans.recipe import Model, Recipe
 from backtrans.section import Section
 
 
@@ -86,7 +87,11 @@ def _anchored(config: Config, folder: Path) -> Config:
     """Make relative local paths absolute, so that workers elsewhere in the file tree find them."""
 
     def anchored(path: str) -> str:
-        return path if "://" in path else str(folder / Path(path).expanduser())
+        return (
+            path
+            if "://" in path or path.startswith(REGISTERED)
+            else str(folder / Path(path).expanduser())
+        )
 
     def model(m: Model) -> Model:
         # A name without a folder of that name beside the file is a hub id and stays as it is.
@@ -99,7 +104,8 @@ def _anchored(config: Config, folder: Path) -> Config:
         )
 
     recipe, placement = config.recipe, config.placement
-    models = Models(backward=model(recipe.models.backward), forward=model(recipe.models.forward))
+    named = {part: model(found) for part, found in recipe.models if found is not None}
+    models = recipe.models.model_copy(update=named)
     corpus = recipe.corpus.model_copy(update={"paths": [anchored(p) for p in recipe.corpus.paths]})
     training = recipe.training
     if training is not None:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backtrans.accounts import Observer
+from backtrans.distilled import distilled
 from backtrans.errors import ConfigError
 from backtrans.expiry import Expiry, expired, expiry, held, loose
-from backtrans.export import export
+from backtrans.export import PREFERENCE, export
 from backtrans.generations import FOLDER, loose_entries
 from backtrans.models import FOLDER as MODELS
 from backtrans.models import Registry
-from backtrans.pipeline import STAGES, Pipeline
+from backtrans.pipeline import EVERY_STAGE, Pipeline
 from backtrans.purge import Purged, find, purge
 from backtrans.snapshots import (
     Snapshot,
@@ -32,12 +33,12 @@ from backtrans.snapshots import (
 from backtrans.takedown import Withdrawn, withdrawn
 from backtrans.training import room
 
-_STAGE_NAMES = [stage.name for stage in STAGES]
+_STAGE_NAMES = [stage.name for stage in EVERY_STAGE]
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a takedown concerns: texts held, and rows of each snapshot's A4."""
+    """What a takedown concerns: texts held, and rows of each snapshot."""
 
     texts: int
     published: dict[int, int]  # snapshot number -> rows
@@ -143,21 +144,33 @@ def write_export(
     tags: bool,
     seed: Path | None = None,
     number: int | None = None,
+    own_answers: bool = False,
 ) -> int:
     """Write a split of a snapshot, the latest if no number says which, as a training set.
 
-    Returns the rows written. Raises: ConfigError before the first snapshot, StoreError for a number
-    that there is not.
+    With `own_answers` the responses are what the distilled model answered. Returns the rows
+    written. Raises: ConfigError before the first snapshot, for a split that it does not have, or
+    where it has no such answers; StoreError for a number that there is not.
     """
+    snapshot = exported(pipeline, number)
+    if split not in snapshot.files:
+        raise ConfigError(f"snapshot {snapshot.number} has no split {split}: its recipe filters")
+    if own_answers and form == PREFERENCE:
+        raise ConfigError("preferences are between a rewrite and its original")
+    read = distilled if own_answers else read_split
+    return export(read(pipeline.ledger, snapshot, split), form, out, tags=tags, seed=seed)
+
+
+def exported(pipeline: Pipeline, number: int | None = None) -> Snapshot:
+    """Return the snapshot that an export reads. Raises: ConfigError, StoreError."""
     ledger = pipeline.ledger
     snapshot = latest(ledger) if number is None else numbered(ledger, number)
     if snapshot is None:
         raise ConfigError("no snapshot published yet: there is nothing to export")
-    rows = read_split(ledger, snapshot, split)
-    return export(rows, form, out, tags=tags, seed=seed)
+    return snapshot
 
 
 def _rows_of(pipeline: Pipeline, snapshot: Snapshot, ids: set[str]) -> int:
     """Count the rows of a snapshot that have one of these ids."""
-    tables = read_split(pipeline.ledger, snapshot, "A4")
+    tables = read_split(pipeline.ledger, snapshot, snapshot.widest)
     return sum(len(ids.intersection(rows["id"].to_pylist())) for rows in tables)

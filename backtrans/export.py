@@ -1,7 +1,11 @@
-"""Write a split as a training set in the forms that TRL's SFTTrainer takes, in one file.
+"""Write a split as a training set in the forms that TRL's trainers take, in one file.
 
     prompt-completion   {"prompt": "<instruction>", "completion": "<response>"}
     messages            {"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}
+    preference          {"prompt": "<instruction>", "chosen": "<rewrite>", "rejected": "<original>"}
+
+The first two are SFTTrainer's, the last DPOTrainer's: of the pairs whose response is a rewrite, and
+where rewrites were scored, of those whose rewrite scored higher than its original.
 
 With tags, a sentence after each instruction says which of two distributions it is from: the
 augmented pairs' or the seed's, as Humpback trains.
@@ -75,28 +79,39 @@ FORMS = {
 """Source: TRL 1.16's dataset formats: "prompt-completion", standard, and "language modeling",
 conversational. The first is trained on its completion alone, the second by the model's template."""
 
+PREFERENCE = "preference"
+"""Source: TRL 1.16's "preference" format with an explicit prompt, standard: DPOTrainer's fields."""
+
+_PREFERENCE = pa.schema([(name, pa.string()) for name in ("prompt", "chosen", "rejected")])
+
 
 def export(
     split: Iterable[pa.Table], form: str, out: Path, *, tags: bool, seed: Path | None = None
 ) -> int:
     """Write the pairs of a split, those of the seed before them; return how many there are.
 
-    Rows: N of the split and M of the seed -> M + N. Raises: ConfigError for a name that is neither
-    .jsonl nor .parquet, InputError for a seed that cannot be read.
+    Rows: N of the split and M of the seed -> M + N; of preferences at most N. Raises: ConfigError
+    for a name that is neither .jsonl nor .parquet, InputError for a seed that cannot be read.
     """
     if seed is not None and out.exists() and seed.exists() and out.samefile(seed):
         raise ConfigError(f"{out}: is the seed; it would be replaced by the export")
+    if seed is not None and form == PREFERENCE:
+        raise ConfigError("seed pairs have one response each: there is nothing to prefer in them")
     write = {".jsonl": _write_jsonl, ".parquet": _write_parquet}.get(out.suffix)
     if write is None:
         raise ConfigError(f"{out}: an export is a .jsonl or a .parquet file")
-    chosen = FORMS[form]
-    rows = (
-        chosen.row(f"{instruction} {tag}" if tags else instruction, response)
-        for instruction, response, tag in _pairs(split, seed)
-    )
+    if form == PREFERENCE:
+        schema, rows = _PREFERENCE, _preferences(split, tags=tags)
+    else:
+        chosen = FORMS[form]
+        schema = chosen.schema
+        rows = (
+            chosen.row(_tagged(instruction, tag, tags=tags), response)
+            for instruction, response, tag in _pairs(split, seed)
+        )
     try:
         with _whole(out) as file:
-            return write(rows, chosen.schema, file)
+            return write(rows, schema, file)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from error
 
@@ -109,6 +124,40 @@ def _pairs(split: Iterable[pa.Table], seed: Path | None) -> Iterator[tuple[str, 
         for batch in table.select(["instruction", "response"]).to_batches(BATCH_ROWS):
             for row in batch.to_pylist():
                 yield row["instruction"], row["response"], AUGMENTED_TAG
+
+
+def _tagged(instruction: str, tag: str, *, tags: bool) -> str:
+    return f"{instruction} {tag}" if tags else instruction
+
+
+_PREFERRED_BY = [
+    "instruction",
+    "response",
+    "original_response",
+    "response_from",
+    "original_score",
+    "rewrite_score",
+]
+
+
+def _preferences(split: Iterable[pa.Table], *, tags: bool) -> Iterator[Row]:
+    for table in split:
+        for batch in table.select(_PREFERRED_BY).to_batches(BATCH_ROWS):
+            for row in batch.to_pylist():
+                scored = row["rewrite_score"] is not None
+                if row["response_from"] != "rewritten" or (
+                    scored and row["rewrite_score"] <= row["original_score"]
+                ):
+                    continue
+                prompt = _tagged(row["instruction"], AUGMENTED_TAG, tags=tags) + AFTER_PROMPT
+                yield {
+                    "prompt": prompt,
+                    "chosen": row["response"],
+                    "rejected": row["original_response"],
+                }
+
+
+# ---------------------------------------------------------------------- seed pairs
 
 
 def read_seed(path: Path) -> Iterator[TrainingPair]:

@@ -157,20 +157,39 @@ def sweep(
 def export(
     config: ConfigPath,
     to: Annotated[Path, typer.Option("--out", help="The file to write: .jsonl or .parquet.")],
-    split: Annotated[Literal["A5", "A4"], typer.Option(help="A4 holds A5's rows too.")] = "A5",
+    split: Annotated[
+        Literal["A5", "A4", "all"],
+        typer.Option(help="A4 holds A5's rows too; all, without a filter, A4's."),
+    ] = "A5",
     form: Annotated[
-        Literal["prompt-completion", "messages"], typer.Option("--format", help="TRL's name of it.")
+        Literal["prompt-completion", "messages", "preference"],
+        typer.Option("--format", "--form", help="TRL's name of it."),
     ] = "messages",
     tags: Annotated[bool, typer.Option(help="Say the distribution in each instruction.")] = True,
     seed: Annotated[
         Path | None, typer.Option(help="Pairs to put first: .jsonl or .parquet.")
     ] = None,
     snapshot: Annotated[int | None, typer.Option(help="Its number; else the latest.")] = None,
+    responses: Annotated[
+        Literal["published", "distilled"],
+        typer.Option(help="distilled: what a model answered by itself."),
+    ] = "published",
 ) -> None:
     """Write a split as a training set for TRL."""
     pipeline = opened(config)
-    rows = custody.write_export(pipeline, split, form, to, tags=tags, seed=seed, number=snapshot)
+    own = responses == "distilled"
+    rows = custody.write_export(
+        pipeline, split, form, to, tags=tags, seed=seed, number=snapshot, own_answers=own
+    )
     say(f"{to}: {rows:,} rows")
+    published = custody.exported(pipeline, snapshot).rows[split]
+    if form == "preference":
+        say(
+            f"  of {published:,} pairs of {split}: those whose response is a rewrite, and where it"
+            " was scored, scored higher than its original"
+        )
+    elif own:
+        say(f"  of {published:,} pairs of {split}: those that the model answered")
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The job as one table of stages, and how a run walks it. Read this first.
 
     corpus -select, deduplicate-> segments -backtranslate-> pairs -score-> scored
-           -curate-> A4, A5 -> splits
+           -curate-> A4, A5 [-rewrite, rescore, choose-> A4, A5] -> splits
 
 A shard is read, a role asks an engine, every row is kept or rejected with a reason, a part is put,
 the ledger commits it. A run looks at what there is (input objects by content, shards by commit),
@@ -29,18 +29,20 @@ from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger
 from backtrans.models import Registered
 from backtrans.publication import Publication, Published
-from backtrans.records import REASONS, Row
+from backtrans.records import REASONS, Row, is_kept
 from backtrans.redo import Redo, retried_reason
 from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
 from backtrans.repeats import Repeats, count_repeats
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
 from backtrans.snapshots import latest
+from backtrans.stages.ask import AskWork
 from backtrans.standing import Standing
 from backtrans.store import Store
-from backtrans.trained import ROLES, Trained
-from backtrans.training.pairs import RoleName
-from backtrans.work import Address, Runtime, RuntimeSettings, Work
+from backtrans.trained import ROLES
+from backtrans.training.pairs import RoleName, TrainingPair
+from backtrans.walk import Walk, train_missing
+from backtrans.work import Address, Work
 from backtrans.works import Works
 
 
@@ -62,17 +64,31 @@ STAGES = (
 )
 """The whole job, in order. Everything else in this module walks this table."""
 
+WRITING = (
+    Stage("distill", ("curate",), "asks a model for its own answer to each instruction"),
+    Stage("rewrite", ("curate",), "asks an aligned model for a better response to each"),
+    Stage("rescore", ("curate", "rewrite"), "asks the forward model how good each rewrite is"),
+    Stage("choose", ("curate", "rewrite", "rescore"), "takes the rewrite, or the original"),
+)
+"""What follows where the recipe says so."""
+
+EVERY_STAGE = (*STAGES, *WRITING)
+
 
 def stages_of(names: Collection[str]) -> tuple[Stage, ...]:
     """Return the stages of a recipe; what it does without, those below it read past."""
     return tuple(
         replace(stage, reads=tuple(name for name in stage.reads if name in names))
-        for stage in STAGES
+        for stage in EVERY_STAGE
         if stage.name in names
     )
 
 
-ROLE_OF: dict[str, RoleName] = {"backtranslate": "backward", "score": "forward"}
+ROLE_OF: dict[str, RoleName] = {
+    "backtranslate": "backward",
+    "score": "forward",
+    "rescore": "forward",
+}
 """Whose model a stage asks."""
 
 MAX_WALKS = 3
@@ -148,8 +164,12 @@ class Pipeline:
 
     # ------------------------------------------------------------------ doing it
 
-    def run(self, observer: Observer, retry_rejects: Sequence[str] = ()) -> Summary:
+    def run(
+        self, observer: Observer, retry_rejects: Sequence[str] = (), *, publish: bool = True
+    ) -> Summary:
         """Do what is pending and publish. Raises: RunIncomplete, with nothing published.
+
+        Without publishing, a run ends where its pairs are curated.
 
         Idempotent, and safe to kill: every shard that is committed stays so. `retry_rejects` are
         reasons: rows that were refused for one of them are done again, and what depends on them.
@@ -172,12 +192,16 @@ class Pipeline:
             self.redo.changing(needed=bool(due)),
         ):
             while True:
-                walk = _Walk(runtime, observer, standing, due)
+                walk = Walk(runtime, observer, standing, due)
                 for _ in range(MAX_WALKS):
-                    shards, unread = self._walk(walk, run, reasons)
+                    shards, unread = self._walk(walk, run, reasons, write=publish)
                     if not self.redo.retract_stale(standing, shards):
                         break
                 made += walk.made
+                if not publish:
+                    complete = self.publication.complete(standing, "curate", shards, unread)
+                    published = Published(None, complete)
+                    break
                 published = self._publish(standing, run, shards, unread)
                 if not published.superseded:
                     break
@@ -209,10 +233,18 @@ class Pipeline:
         wanted = [role for role in roles if role in trained.roles]
         if not wanted:
             raise ConfigError(f"models.{' and models.'.join(roles)}: nothing says trained: true")
-        run = new_run()
-        settings = self.works.runtime_settings(run, self.config.placement.engines)
+        return self._trained(observer, wanted)
+
+    def train_after(self, observer: Observer, kept: Sequence[TrainingPair]) -> Registered:
+        """Train the forward model on the seed and what a round kept, unless it is there."""
+        return self._trained(observer, ["forward"], kept)[0]
+
+    def _trained(
+        self, observer: Observer, roles: Sequence[RoleName], kept: Sequence[TrainingPair] = ()
+    ) -> list[Registered]:
+        settings = self.works.runtime_settings(new_run(), self.config.placement.engines)
         with open_runtime(self.config.placement.runtime) as runtime:
-            return train_missing(trained, wanted, runtime, settings, observer)
+            return train_missing(self.resolved.trained, roles, runtime, settings, observer, kept)
 
     def republish(self, observer: Observer) -> Summary:
         """Publish what is committed, and compute nothing. Raises: RunIncomplete."""
@@ -247,19 +279,21 @@ class Pipeline:
         record = self.journal.run_of(summary.run)
         ended = {**record, "ended_at": _now(), "summary": asdict(summary)}
         self.journal.put_run(summary.run, ended)
-        if summary.snapshot is None:
+        if summary.complete < self.config.placement.min_complete:
             raise RunIncomplete(
                 f"{summary.complete:.1%} of the shards reached the end;"
                 f" placement.min_complete is {self.config.placement.min_complete:.1%}."
                 " Nothing was published. Given up:\n  " + "\n  ".join(summary.quarantined)
             )
+        if summary.snapshot is None:
+            return summary
         # On every run: a driver that died before its transaction left this to the next.
         if said := self.publication.to_lake(summary.snapshot):
             observer.note(said)
         return summary
 
     def _walk(
-        self, walk: "_Walk", run: str, reasons: tuple[str, ...]
+        self, walk: Walk, run: str, reasons: tuple[str, ...], *, write: bool
     ) -> tuple[list[Address], list[Address]]:
         """Carry what is pending through the stages; return the shards, and the objects not read.
 
@@ -278,17 +312,30 @@ class Pipeline:
         shards, unread = standing.shards()
         for work, addresses in self.deduplication.phases(run, standing, shards):
             walk.carry(work, addresses, readers)
-        for ask in self.works.ask_works(run, retry, self.journal.runs()):
-            stages = tuple(stage.stage for stage in ask.stages)
-            ready = standing.reached(self.reads[stages[0]], shards)
-            pending = {address.shard for address in standing.pending(stages, ready)}
-            pending |= walk.due(*stages)
-            addresses = [address for address in ready if address.shard in pending]
-            if addresses:
-                walk.train(self.resolved.trained, [ROLE_OF[stage] for stage in stages], engines)
-            walk.carry(ask, addresses, engines)
-        scored = standing.reached(self.reads["curate"], shards)
-        walk.carry(self.works.curate_work(run), standing.pending(("curate",), scored), readers)
+        runs = self.journal.runs()
+
+        def ask(works: list[AskWork]) -> None:
+            for work in works:
+                stages = tuple(stage.stage for stage in work.stages)
+                ready = standing.reached(self.reads[stages[0]], shards)
+                pending = {address.shard for address in standing.pending(stages, ready)}
+                pending |= walk.due(*stages)
+                waiting = [address for address in ready if address.shard in pending]
+                if waiting:
+                    roles = [ROLE_OF[stage] for stage in stages if stage in ROLE_OF]
+                    walk.train(self.resolved.trained, roles, engines)
+                walk.carry(work, waiting, engines)
+
+        def join(stage: str, work: Work) -> None:
+            ready = standing.reached(self.reads[stage], shards)
+            walk.carry(work, standing.pending((stage,), ready), readers)
+
+        ask(self.works.ask_works(run, retry, runs))
+        join("curate", self.works.curate_work(run))
+        if write:
+            ask(self.works.write_works(run, retry, runs))
+        if write and "choose" in self.reads:
+            join("choose", self.works.choose_work(run))
         return shards, unread
 
     def _publish(
@@ -322,6 +369,16 @@ class Pipeline:
         shards, _ = standing.shards()
         for commit in commits_in(standing.table(stage, shards)):
             yield from self.ledger.read_part(commit).to_pylist()
+
+    def kept(self, split: str, *, stage: str) -> Iterator[Row]:
+        """Yield a stage's kept rows of a split, but for those that are withdrawn by now."""
+        standing = self.standing()
+        shards, _ = standing.shards()
+        for commit in commits_in(standing.table(stage, shards)):
+            part = self.ledger.read_part(commit)
+            for row, leaves in zip(part.to_pylist(), standing.withdrawn.mask(part), strict=True):
+                if is_kept(row) and row["split"] == split and not leaves:
+                    yield row
 
     def rejects(self, stage: str | None = None, reasons: Sequence[str] = ()) -> Iterator[Refused]:
         """Yield every refused row of the present corpus and recipe, then what the last run gave up.
@@ -368,67 +425,6 @@ class Pipeline:
 def new_run() -> str:
     """Return a name for a run: by time, and unlike any other."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
-
-
-def train_missing(
-    trained: Trained,
-    roles: Sequence[RoleName],
-    runtime: Runtime,
-    settings: RuntimeSettings,
-    observer: Observer,
-) -> list[Registered]:
-    """Return these roles' models, trained now where they are missing: a phase each."""
-    models = []
-    for role in roles:
-        model = trained.registered(role)
-        if model is None:
-            observer.phase(f"train.{role}", 1)
-            runtime.ready(settings)
-            model = trained.train(role, settings.run, observer.note)
-            loss, seconds = model.metrics.loss, model.metrics.seconds
-            observer.note(
-                f"{role}: trained in {seconds:,.0f} s, loss {loss[0]:.3f} -> {loss[-1]:.3f};"
-                f" {trained.where(model)}"
-            )
-        models.append(model)
-    return models
-
-
-class _Walk:
-    """One run's passage through its phases, and what came of them."""
-
-    def __init__(
-        self, runtime: Runtime, observer: Observer, standing: Standing, due: list[Commit]
-    ) -> None:
-        self.made: Counter[str] = Counter()
-        self.given_up: list[str] = []
-        self.standing = standing
-        self._due = due  # commits with rows that are to be done again
-        self._runtime = runtime
-        self._observer = observer
-
-    def due(self, *stages: str) -> set[str]:
-        """Return the shards with rows that are to be done again in these stages."""
-        return {commit.shard for commit in self._due if commit.stage in stages}
-
-    def train(self, trained: Trained, roles: Sequence[RoleName], settings: RuntimeSettings) -> None:
-        """Train those models of the roles that the recipe trains and that are missing."""
-        wanted = [role for role in roles if role in trained.roles]
-        train_missing(trained, wanted, self._runtime, settings, self._observer)
-
-    def carry(self, work: Work, addresses: list[Address], settings: RuntimeSettings) -> None:
-        """Map work over addresses; nothing is opened where there are none."""
-        if not addresses:
-            return
-        self._observer.phase(work.name, len(addresses))
-        for receipt in self._runtime.map(work, addresses, settings):
-            self._observer.receipt(receipt)
-            self.standing.committed.add(receipt.commits)
-            self.made.update(c.stage for c in receipt.commits if c.run == settings.run)
-            if receipt.outcome == "quarantined":
-                self.given_up.append(f"{receipt.address.name}: {receipt.error}")
-        # Workers have taken commits of these back, and replaced others.
-        self.standing.doubt({commit.shard for commit in self._due})
 
 
 def _announce(plan: Plan, observer: Observer) -> None:

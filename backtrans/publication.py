@@ -1,5 +1,8 @@
 """From what is curated to what users read: a snapshot, its card, and the lake table.
 
+Where the recipe rewrites, what is published are the pairs after that; they are meant wherever
+curated pairs are spoken of here.
+
 Promises: nothing is published of a corpus of which too little is curated; a lake table that is out
 of reach is said before any work; a run that dies between the snapshot and the table's transaction
 leaves that to the next, which does nothing where it is done.
@@ -45,6 +48,13 @@ class Publication:
         """Look at the lake table, if there is to be one. Raises: ConfigError, StoreError."""
         self.lake_status()
 
+    def complete(
+        self, standing: Standing, stage: str, shards: list[Address], unread: list[Address]
+    ) -> float:
+        """Return the share of the shards that are committed in a stage; 1 of no shards."""
+        total = len(shards) + len(unread)
+        return standing.table(stage, shards).num_rows / total if total else 1.0
+
     def publish(
         self,
         standing: Standing,
@@ -58,9 +68,9 @@ class Publication:
         A takedown that comes while files are put is seen after: then the snapshot is there, and
         the next one follows it at once.
         """
-        curated = standing.table("curate", shards)
-        total = len(shards) + len(unread)
-        complete = curated.num_rows / total if total else 1.0
+        stage = self._resolved.published_stage
+        curated = standing.table(stage, shards)
+        complete = self.complete(standing, stage, shards, unread)
         if complete < self._config.placement.min_complete:
             return Published(None, complete)
         if standing.withdrawn_since():
@@ -82,7 +92,15 @@ class Publication:
 
         fingerprints, gone = self._resolved.fingerprints, standing.withdrawn
         snapshot = publish(
-            self._ledger, curated, fingerprints, run, made_at, gone, card, standing.published
+            self._ledger,
+            curated,
+            fingerprints,
+            run,
+            made_at,
+            gone,
+            card,
+            standing.published,
+            unfiltered=not self._config.recipe.curate.filter,
         )
         superseded = snapshot is None or standing.withdrawn_since()
         return Published(None if superseded else snapshot, complete, superseded)

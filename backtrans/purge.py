@@ -23,7 +23,7 @@ from backtrans.takedown import COLUMNS, Withdrawn
 
 REASON = "taken_down"
 
-_TOLD_BY_COLUMNS = ("select", "curate")
+_TOLD_BY_COLUMNS = ("select", "curate", "choose")
 """The stages whose rows say themselves which document they are of; the others hold ids."""
 
 

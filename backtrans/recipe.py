@@ -14,6 +14,7 @@ from backtrans.corpus.contamination import MIN_WORDS, N_WORDS
 from backtrans.corpus.filters.ordered import FilterSettings
 from backtrans.corpus.privacy import PrivacySettings
 from backtrans.corpus.span import Method
+from backtrans.rewriting import RefuseSettings
 from backtrans.section import Section
 from backtrans.training.settings import LoraSettings, TrainingSettings, settings_of
 
@@ -135,10 +136,13 @@ class Model(Section):
 
 
 class Models(Section):
-    """The backward model M_yx and the forward model M_t."""
+    """The backward model M_yx and the forward model M_t; aligned ones, where they are to write."""
 
     backward: Model
     forward: Model
+    rewrite: Model | None = None
+    distill: Model | None = None
+    """Where it is not named, the rewriting one, as in 2408.04614 section 3.2."""
 
 
 class Sampling(Section):
@@ -173,6 +177,9 @@ class Curate(Section):
     a5: Annotated[float, Field(ge=1, le=5)] = 4.5
     floors: dict[Literal["min_token_logprob", "mean_logprob", "pmi"], float] = {}
     """A pair whose signal lies below its floor is refused whatever its score."""
+    filter: bool = True
+    """Without it every scored pair goes on: what is in neither A4 nor A5 is in the split `all`.
+    Source: 2408.04614 table 1 filters and rewrites independently."""
 
     @model_validator(mode="after")
     def _nested(self) -> "Curate":
@@ -270,6 +277,30 @@ class Training(Section):
     forward: Finetune = Finetune()
 
 
+class Rewrite(Sampling):
+    """The rewriting role, and what is taken of what it writes. Source: 2408.04614 section 2 (3)."""
+
+    enabled: bool = False
+    max_tokens: Annotated[int, Field(gt=0)] = 1024
+    """Source: select.max_chars, 3,000, are some 750 tokens; a rewrite is a little shorter (A.5)."""
+    refuse: RefuseSettings = RefuseSettings()
+    """Which rewrites are not taken; what is not named here is recorded only."""
+    fallback: Literal["original", "drop"] = "original"
+    """What stands for a rewrite that is not taken: the original response, or nothing."""
+    rescore: bool = False
+    """Have the judge score rewrites too; one that scores lower than its original is not taken."""
+
+
+class Distill(Sampling):
+    """The baseline: a model's own answers to the same instructions. Source: 2408.04614 section 3.2,
+    whose nucleus sampling is the same in all steps (A.2).
+    """
+
+    enabled: bool = False
+    max_tokens: Annotated[int, Field(gt=0)] = 1024
+    """Source: distilled answers have 567 tokens on average (2408.04614 table 6)."""
+
+
 class Recipe(Section):
     """What decides the result."""
 
@@ -281,6 +312,16 @@ class Recipe(Section):
     backtranslate: Backtranslate = Backtranslate()
     score: Score = Score()
     curate: Curate = Curate()
+    rewrite: Rewrite = Rewrite()
+    distill: Distill = Distill()
+
+    @model_validator(mode="after")
+    def _writers_have_models(self) -> "Recipe":
+        if self.rewrite.enabled and self.models.rewrite is None:
+            raise ValueError("rewrite.enabled needs a model: add models.rewrite")
+        if self.distill.enabled and (self.models.distill or self.models.rewrite) is None:
+            raise ValueError("distill.enabled needs a model: add models.distill or models.rewrite")
+        return self
 
     @model_validator(mode="after")
     def _trained_models_have_a_seed(self) -> "Recipe":

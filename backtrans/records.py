@@ -105,6 +105,22 @@ REASONS: dict[str, str] = {
     # curating
     "below_a4": "expected score under the A4 threshold",
     "signal_below_floor": "a likelihood signal under the recipe's floor",
+    # rewriting
+    "rewrite_missing": "no [RES] in what the rewriting model wrote",
+    "rewrite_empty": "nothing between [RES] and [/RES]",
+    "rewrite_unfinished": "the rewriting model ran out of tokens, or wrote no [/RES]",
+    "rewrite_nested": "a [RES] within another",
+    "rewrite_repeated": "markers beside one [RES] and its [/RES]",
+    "answer_empty": "the distilled model wrote nothing",
+    "answer_unfinished": "the distilled model ran out of tokens before its end",
+    # choosing, where the recipe has no original stand in for a rewrite
+    "not_rewritten": "the rewriting model gave no rewrite; the stage before says why",
+    "rewrite_leaks": "the rewrite speaks of a draft or of a text that its reader does not have",
+    "rewrite_refuses": "the rewrite declines, or speaks of itself as a model",
+    "rewrite_novel": "more of the rewrite is new than the recipe's max_novelty",
+    "rewrite_too_short": "shorter against the original than the recipe's min_length_ratio",
+    "rewrite_too_long": "longer against the original than the recipe's max_length_ratio",
+    "rewrite_unscored": "the judge gave the rewrite no score",
 }
 """Every reason for which a row can be refused, with what it means. A part holds no other."""
 
@@ -155,6 +171,9 @@ _JUDGEMENT = [
     ("pmi", pa.float64()),  # mean log p(y|x) - mean log p(y), nats a token
 ]
 
+JUDGEMENT = tuple(name for name, _ in _JUDGEMENT)
+"""The columns of a judgement, in whichever part it stands."""
+
 SCORE = pa.schema(
     [
         ("id", pa.string()),
@@ -171,7 +190,7 @@ CURATED = pa.schema(
         ("id", pa.string()),
         ("instruction", pa.string()),
         ("response", pa.string()),
-        ("split", pa.string()),  # A5 | A4: the best split that the row belongs to
+        ("split", pa.string()),  # A5 | A4 | rest: the best split that the row belongs to
         *_JUDGEMENT,
         *_PROVENANCE,
         ("backward_role", pa.string()),
@@ -183,6 +202,52 @@ CURATED = pa.schema(
     ]
 )
 """A pair with its response, its judgement and where it all came from."""
+
+
+REWRITE = pa.schema(
+    [
+        ("id", pa.string()),
+        ("text", pa.string()),  # the rewritten response: what a judge reads, as it does a segment's
+        ("role_version", pa.string()),
+        ("model", pa.string()),
+        *_OUTCOME,
+    ]
+)
+"""A better response to the instruction of a curated pair, as an aligned model writes it."""
+
+DISTILLED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("answer", pa.string()),
+        ("role_version", pa.string()),
+        ("model", pa.string()),
+        *_OUTCOME,
+    ]
+)
+"""A model's own response to the instruction of a curated pair: a sidecar."""
+
+REWRITTEN = [
+    ("response_from", pa.string()),  # rewritten | original; null: the recipe does not rewrite
+    ("original_response", pa.string()),  # the segment, where the response is a rewrite
+    ("rewrite_reject", pa.string()),  # why the response is not the rewrite, where it is not
+    ("original_score", pa.float64()),  # of the segment
+    ("rewrite_score", pa.float64()),  # of the rewrite, where it was scored
+    ("rewrite_novelty", pa.float64()),  # share of its runs of three words that are not the source's
+    ("rewrite_new_words", pa.float64()),  # share of its words that are not the source's
+    ("rewrite_length_ratio", pa.float64()),  # its characters to the source's
+    ("dropped_numbers", pa.int32()),  # how many of the source's numbers are not in it
+    ("dropped_numbers_listed", pa.list_(pa.string())),  # the first of them
+    ("dropped_names", pa.int32()),
+    ("dropped_names_listed", pa.list_(pa.string())),
+    ("rewrite_leaks", pa.list_(pa.string())),  # what in it speaks of a draft or a text
+    ("rewrite_refusals", pa.list_(pa.string())),  # what in it declines
+    ("rewrite_role", pa.string()),
+    ("rewrite_model", pa.string()),
+]
+"""The columns by which a pair that went through rewriting says what became of it."""
+
+CHOSEN = pa.schema([*[(f.name, f.type) for f in CURATED][:-2], *REWRITTEN, *_OUTCOME])
+"""A curated pair whose response is the rewrite, or the original where that was not taken."""
 
 
 def parquet(rows: pa.Table, *, plain: Sequence[str] = ()) -> bytes:
@@ -217,7 +282,19 @@ def table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=schema)
 
 
-RECIPE_REASONS = ("duplicate", "near_duplicate", "below_a4", "signal_below_floor")
+RECIPE_REASONS = (
+    "duplicate",
+    "near_duplicate",
+    "below_a4",
+    "signal_below_floor",
+    "not_rewritten",
+    "rewrite_leaks",
+    "rewrite_refuses",
+    "rewrite_novel",
+    "rewrite_too_short",
+    "rewrite_too_long",
+    "rewrite_unscored",
+)
 """Reasons that follow from what is there alone: to do such a row again gives the same."""
 
 

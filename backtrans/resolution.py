@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
+from backtrans import rewriting
 from backtrans.config import Config
 from backtrans.corpus import similarity
 from backtrans.corpus.duplicates import LikenessSettings
@@ -20,13 +21,16 @@ from backtrans.evaluations import EvaluationFile, EvaluationSettings
 from backtrans.ledger import fingerprint, stage_key
 from backtrans.recipe import Model, Sampling
 from backtrans.report.card import CardModel
+from backtrans.roles.answer import Answer
 from backtrans.roles.backtranslate import Backtranslate
+from backtrans.roles.rewrite import Rewrite
 from backtrans.roles.score import Score
+from backtrans.stages import choose as choose_stage
 from backtrans.stages import deduplicate as deduplicate_stage
 from backtrans.stages import select as select_stage
 from backtrans.store import StoreSettings
+from backtrans.thresholds import Thresholds
 from backtrans.trained import ROLES, Trained
-from backtrans.training.pairs import RoleName
 
 MAX_EARLIER = 4
 """How many earlier recipes' answers are looked for. Source: this project's choice: each costs a
@@ -52,12 +56,38 @@ class Resolved:
         return replace(self.store, root=lake.uri) if lake else None
 
     @cached_property
+    def playing(self) -> dict[str, Model]:
+        """The model of each part that the recipe gives: a recipe that does not write needs two."""
+        recipe, named = self._recipe, self._recipe.models
+        parts = {"backward": named.backward, "forward": named.forward}
+        if recipe.distill.enabled and (model := named.distill or named.rewrite) is not None:
+            parts["distill"] = model
+        if recipe.rewrite.enabled and named.rewrite is not None:
+            parts["rewrite"] = named.rewrite
+        return parts
+
+    @cached_property
     def models(self) -> dict[str, str]:
-        """Name each role's model, base and adapter together, by content. Raises: ModelError."""
-        return {
-            role: _identity(getattr(self._recipe.models, role), self.trained, role)
-            for role in ROLES
-        }
+        """Name each part's model, base and adapter together, by content. Raises: ModelError."""
+        return {part: self._identity(part, model) for part, model in self.playing.items()}
+
+    def _identity(self, part: str, model: Model) -> str:
+        # The context is part of it: it decides which prompts are refused.
+        settings = model.model_dump(exclude={"path", "revision", "adapter", "trained"})
+        if model.engine == "scripted":
+            return fingerprint(model.path, settings)
+        if model.trained:
+            name: str | None = self.trained.fingerprint(
+                "backward" if part == "backward" else "forward"
+            )
+        else:
+            name = self.trained.check(model)
+        if name is not None:
+            return fingerprint(name, settings)
+        if model.adapter:
+            check_base(model.adapter, model.path, model.revision)
+        adapter = model_fingerprint(model.adapter, None) if model.adapter else None
+        return fingerprint(model_fingerprint(model.path, model.revision), adapter, settings)
 
     @cached_property
     def trained(self) -> Trained:
@@ -66,23 +96,38 @@ class Resolved:
 
     @cached_property
     def served(self) -> dict[str, Model]:
-        """Each role's model as an engine opens it."""
-        return {role: self.trained.served(role) for role in ROLES}
+        """Each part's model as an engine opens it."""
+        return {**self.playing, **{role: self.trained.served(role) for role in ROLES}}
 
     @cached_property
     def card_models(self) -> list[CardModel]:
-        """Each role's model as the dataset card names it."""
-        models = self._recipe.models
+        """Each part's model as the dataset card names it."""
         return [
-            CardModel(role, model_name(model), model.revision or "", self.models[role])
-            for role, model in (("backward", models.backward), ("forward", models.forward))
+            CardModel(part, model_name(model), model.revision or "", self.models[part])
+            for part, model in self.playing.items()
         ]
 
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages that the recipe has, in the job's order."""
-        every = ("select", "deduplicate", "backtranslate", "score", "curate")
-        return tuple(s for s in every if s != "deduplicate" or self._recipe.deduplicate.enabled)
+        recipe = self._recipe
+        every = {
+            "select": True,
+            "deduplicate": recipe.deduplicate.enabled,
+            "backtranslate": True,
+            "score": True,
+            "curate": True,
+            "distill": recipe.distill.enabled,
+            "rewrite": recipe.rewrite.enabled,
+            "rescore": recipe.rewrite.enabled and recipe.rewrite.rescore,
+            "choose": recipe.rewrite.enabled,
+        }
+        return tuple(stage for stage, has in every.items() if has)
+
+    @property
+    def published_stage(self) -> str:
+        """The stage whose kept rows are what is published."""
+        return "choose" if self._recipe.rewrite.enabled else "curate"
 
     @property
     def _screened(self) -> tuple[Any, ...]:
@@ -104,11 +149,17 @@ class Resolved:
     @cached_property
     def asked(self) -> dict[str, str]:
         """Name what answers in each role stage: the role and its model, whatever is asked about."""
+        roles: dict[str, tuple[AnyRole, str]] = {
+            "backtranslate": (self.backtranslate, "backward"),
+            "score": (self.score, "forward"),
+            "distill": (self.distill, "distill"),
+            "rewrite": (self.rewrite, "rewrite"),
+            "rescore": (self.score, "forward"),
+        }
         return {
-            "backtranslate": fingerprint(
-                _served_anywhere(self.backtranslate), self.models["backward"]
-            ),
-            "score": fingerprint(_served_anywhere(self.score), self.models["forward"]),
+            stage: fingerprint(_served_anywhere(role), self.models[part])
+            for stage, (role, part) in roles.items()
+            if stage in self.stages
         }
 
     @cached_property
@@ -124,16 +175,40 @@ class Resolved:
         segments = deduplicate if recipe.deduplicate.enabled else select
         backtranslate = fingerprint("backtranslate", self.asked["backtranslate"], segments)
         score = fingerprint("score", self.asked["score"], backtranslate)
+        sets = self.evaluations.fingerprint()
         found = {
             "select": select,
             "deduplicate": deduplicate,
             "backtranslate": backtranslate,
             "score": score,
-            "curate": fingerprint(
-                "curate", recipe.curate.model_dump(), self.evaluations.fingerprint(), score
-            ),
+            "curate": fingerprint("curate", *self._judged, sets, score),
         }
+        found |= self._written(found["curate"], sets)
         return {stage: found[stage] for stage in self.stages}
+
+    @property
+    def _judged(self) -> tuple[Any, ...]:
+        """What decides which pairs are kept; that there is a filter says nothing."""
+        curate = self._recipe.curate
+        found = curate.model_dump(exclude={"filter"})
+        return (found,) if curate.filter else (found, "unfiltered")
+
+    def _written(self, curate: str, evaluations: str) -> dict[str, str]:
+        """Return the fingerprints of the stages that write, and of the choice among responses."""
+        asked, rewriter = self.asked, self._recipe.rewrite
+        found: dict[str, str] = {}
+        if "distill" in self.stages:
+            found["distill"] = fingerprint("distill", asked["distill"], curate)
+        if "rewrite" in self.stages:
+            found["rewrite"] = fingerprint("rewrite", asked["rewrite"], curate)
+            reads = [found["rewrite"]]
+            if "rescore" in self.stages:
+                found["rescore"] = fingerprint("rescore", asked["rescore"], found["rewrite"])
+                reads = [found["rescore"]]
+            taken = [asdict(rewriter.refuse), rewriter.fallback]
+            versions = (choose_stage.VERSION, rewriting.VERSION)
+            found["choose"] = fingerprint(*versions, taken, evaluations, *reads)
+        return found
 
     def key(self, stage: str, shard: str) -> str:
         """Return the key under which a stage commits a shard."""
@@ -147,22 +222,43 @@ class Resolved:
         found = self._recipe.deduplicate
         return LikenessSettings(found.near, found.threshold, found.shingle_words)
 
+    @property
+    def thresholds(self) -> Thresholds:
+        """Which split a judged pair is in."""
+        curate = self._recipe.curate
+        floors = tuple(sorted(curate.floors.items()))
+        return Thresholds(curate.a4, curate.a5, floors, curate.filter)
+
     # ------------------------------------------------------------------ roles
 
     @cached_property
     def backtranslate(self) -> Backtranslate:
         """The backward role of the recipe."""
         recipe = self._recipe.backtranslate
-        adapter = "backward" if self.served["backward"].adapter else None
-        return Backtranslate(_generate(recipe), recipe.max_instruction_chars, adapter)
+        return Backtranslate(
+            _generate(recipe), recipe.max_instruction_chars, self._adapter("backward")
+        )
 
     @cached_property
     def score(self) -> Score:
         """The judging role of the recipe."""
         recipe = self._recipe.score
-        adapter = "forward" if self.served["forward"].adapter else None
         sampling = _generate(recipe.sampling)
-        return Score(recipe.form, tuple(recipe.signals), sampling, adapter=adapter)
+        return Score(recipe.form, tuple(recipe.signals), sampling, adapter=self._adapter("forward"))
+
+    @cached_property
+    def rewrite(self) -> Rewrite:
+        """The rewriting role of the recipe."""
+        return Rewrite(_generate(self._recipe.rewrite), self._adapter("rewrite"))
+
+    @cached_property
+    def distill(self) -> Answer:
+        """The distilled role of the recipe."""
+        return Answer(_generate(self._recipe.distill), self._adapter("distill"))
+
+    def _adapter(self, part: str) -> str | None:
+        model = self.served.get(part)
+        return part if model is not None and model.adapter else None
 
     def earlier(self, stage: str, runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Return a role stage's fingerprints in these runs, the latest first, where they are other
@@ -181,22 +277,12 @@ def _generate(sampling: Sampling) -> Generate:
     return Generate(sampling.max_tokens, sampling.temperature, sampling.top_p)
 
 
-def _served_anywhere(role: Backtranslate | Score) -> dict[str, Any]:
+AnyRole = Backtranslate | Score | Rewrite | Answer
+
+
+def _served_anywhere(role: AnyRole) -> dict[str, Any]:
     """Return a role's fields without its adapter's name: the slot changes no answer."""
     return asdict(replace(role, adapter=None))
-
-
-def _identity(model: Model, trained: Trained, role: RoleName) -> str:
-    # The context is part of it: it decides which prompts are refused.
-    settings = model.model_dump(exclude={"path", "revision", "adapter", "trained"})
-    if model.engine == "scripted":
-        return fingerprint(model.path, settings)
-    if model.trained:
-        return fingerprint(trained.fingerprint(role), settings)
-    if model.adapter:
-        check_base(model.adapter, model.path, model.revision)
-    adapter = model_fingerprint(model.adapter, None) if model.adapter else None
-    return fingerprint(model_fingerprint(model.path, model.revision), adapter, settings)
 
 
 def model_name(model: Model) -> str:

@@ -23,6 +23,7 @@ class Retry:
 
     reasons: tuple[str, ...] = ()
     stages: tuple[tuple[str, str], ...] = ()  # every stage and its fingerprint, in the job's order
+    read_by_none: tuple[str, ...] = ()  # stages from whose parts nothing is made
 
     def concerns(self, commit: Commit, run: str) -> bool:
         """Say whether a commit holds such rows, and this run has not done them already."""
@@ -34,6 +35,8 @@ class Retry:
 
     def retract_below(self, ledger: Ledger, stage: str, shard: str) -> None:
         """Take back what was made from a stage's part of a shard, the last stage first."""
+        if stage in self.read_by_none:
+            return
         names = [name for name, _ in self.stages]
         for below, found in reversed(self.stages[names.index(stage) + 1 :]):
             ledger.retract(below, stage_key(below, found, shard))

@@ -72,7 +72,9 @@ class Rounds:
     def __init__(self, config: Config, *, ray_auth_token: bool = False) -> None:
         """Raises: ConfigError where nothing says how a model is trained."""
         if config.recipe.training is None:
-            raise ConfigError("recipe.training: rounds train the forward model; say how, and on what")
+            raise ConfigError(
+                "recipe.training: rounds train the forward model; say how, and on what"
+            )
         if config.recipe.models.forward.engine != "vllm":
             raise ConfigError("models.forward.engine: rounds train the model that vllm serves")
         self._ray_auth_token = ray_auth_token
@@ -88,7 +90,8 @@ class Rounds:
             observer.note(f"round {number}: {self._called(pipeline)} scores")
             last = number + 1 == rounds
             summary = pipeline.run(observer, publish=last)
-            pipeline = self._after(pipeline, number, observer, written=last)
+            stage = pipeline.resolved.published_stage if last else "curate"
+            pipeline = self._after(pipeline, number, observer, stage)
         return summary
 
     def compared(self) -> Iterator[Round]:
@@ -99,18 +102,16 @@ class Rounds:
             if not found.pairs:
                 return
             yield found
-            pairs = _best(pipeline, written=False)
-            model = self.first.resolved.trained.known_after(pairs)
+            pairs = _best(pipeline, "curate")
+            model = self.first.resolved.trained.registered("forward", pairs) if pairs else None
             if model is None:
                 return
             before, trained_on = pipeline, model.data.get("augmented", 0)
             pipeline = self._with(model)
 
-    def _after(
-        self, pipeline: Pipeline, number: int, observer: Observer, *, written: bool
-    ) -> Pipeline:
+    def _after(self, pipeline: Pipeline, number: int, observer: Observer, stage: str) -> Pipeline:
         """Train the model that follows a round, unless it is there; return the next round's job."""
-        pairs = _best(pipeline, written=written)
+        pairs = _best(pipeline, stage)
         if not pairs:
             raise InputError(
                 f"round {number}: no pair is in A5, so there is nothing to train the next model on;"
@@ -123,7 +124,7 @@ class Rounds:
     def _with(self, model: Registered) -> Pipeline:
         """Return the job in which a trained model is the forward one."""
         config = self.first.config
-        forward = self.first.resolved.trained.opened(model)
+        forward = self.first.resolved.trained.opened("forward", model.fingerprint)
         models = config.recipe.models.model_copy(update={"forward": forward})
         recipe = config.recipe.model_copy(update={"models": models})
         return Pipeline(
@@ -138,11 +139,11 @@ MAX_ROUNDS = 100
 """Of a comparison: an end to it. Source: the papers have two."""
 
 
-def _best(pipeline: Pipeline, *, written: bool) -> list[TrainingPair]:
-    """Return A5 as training pairs; `written`: with rewritten responses, where there are any."""
+def _best(pipeline: Pipeline, stage: str) -> list[TrainingPair]:
+    """Return A5 as a stage has it, as training pairs."""
     return [
         TrainingPair(row["instruction"], row["response"], augmented=True)
-        for row in pipeline.kept("A5", written=written)
+        for row in pipeline.kept("A5", stage=stage)
     ]
 
 
@@ -157,7 +158,9 @@ def _compared(
     theirs = _by_shard(before) if before else {}
     for shard, commit in _by_shard(pipeline).items():
         rows = _rows(pipeline, commit)
-        earlier = {row["id"]: row for row in _rows(pipeline, theirs[shard])} if shard in theirs else {}
+        earlier = (
+            {row["id"]: row for row in _rows(pipeline, theirs[shard])} if shard in theirs else {}
+        )
         for row in rows:
             pairs += 1
             best = _is_best(row)

@@ -1,7 +1,7 @@
 """What was published: immutable, numbered snapshots of the splits, each with its list of shards.
 
     snapshots/000001.json                          the record, put new: the first of a number wins
-    splits/<name>/A5/part-00000.parquet          the rows; A4 holds A5's too
+    splits/<name>/A5/part-00000.parquet          the rows; A4 holds A5's too, and `all` A4's
     splits/<name>/manifest.parquet               the curated shards that they come from
 
 Promises: a record is put after everything that it names, so a reader who has one has a whole
@@ -21,12 +21,15 @@ from pydantic import TypeAdapter
 from backtrans.entries import decoded
 from backtrans.errors import KeyMissing
 from backtrans.ledger import Ledger
-from backtrans.records import CURATED
+from backtrans.records import CHOSEN
 
 SPLITS = ("A5", "A4")
+ALL = "all"
+"""The split that holds A4's rows too, and those of neither: where the recipe does not filter."""
 
-PUBLISHED = pa.schema([f for f in CURATED if not f.name.startswith("reject_")])
-"""The documented schema of a split (docs/splits.md)."""
+PUBLISHED = pa.schema([f for f in CHOSEN if not f.name.startswith("reject_")])
+"""The documented schema of a split (docs/splits.md). It is one, whatever the recipe: where it does
+not rewrite, the columns of rewriting are null."""
 
 MANIFEST = pa.schema(
     [
@@ -61,6 +64,11 @@ class Snapshot:
     def folder(self) -> str:
         """The folder that its files lie in, ending in "/"; equal snapshots may share one."""
         return self.manifest.rpartition("/")[0] + "/"
+
+    @property
+    def widest(self) -> str:
+        """The split that holds every row: A4, or `all` where there is one."""
+        return ALL if ALL in self.files else SPLITS[-1]
 
 
 SNAPSHOT = TypeAdapter(Snapshot)
@@ -125,7 +133,18 @@ def read_manifest(ledger: Ledger, snapshot: Snapshot) -> pa.Table:
 def read_split(ledger: Ledger, snapshot: Snapshot, split: str) -> Iterator[pa.Table]:
     """Yield a split's rows file by file, columns as in PUBLISHED. Raises: StoreError."""
     for key in snapshot.files[split]:
-        yield ledger.read_rows(key)
+        yield published_columns(ledger.read_rows(key))
+
+
+def published_columns(rows: pa.Table) -> pa.Table:
+    """Return rows with the columns of PUBLISHED; those that they lack are null. Rows: N -> N.
+
+    Curated parts lack those of rewriting, and so do splits from before these were.
+    """
+    for field in PUBLISHED:
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(PUBLISHED.names)
 
 
 def _key(number: int) -> str:

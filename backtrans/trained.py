@@ -6,12 +6,13 @@ trained, and without torch.
 Does not know: when they are needed, who watches.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import BinaryIO, TypeVar
 
-from backtrans.errors import ConfigError
+from backtrans.engines.model_files import model_fingerprint
+from backtrans.errors import ConfigError, ModelError
 from backtrans.models import REGISTERED, Registered, Registry
 from backtrans.placement import Placement, on_gpus
 from backtrans.recipe import Finetune, Model, Recipe, Training
@@ -41,6 +42,7 @@ class Trained:
         self._placement = placement
         self._store = store
         self._registry = Registry(Store(store))
+        self._first: dict[RoleName, TrainingData] = {}
         self._named: dict[RoleName, str] = {}
 
     @property
@@ -62,16 +64,17 @@ class Trained:
         said = self._training.replay
         return tuple(self._rows(said.paths, read_exchanges)) if said else ()
 
-    @cached_property
-    def _data(self) -> dict[RoleName, TrainingData]:
-        return {
-            "backward": gathered(self.seed),
-            "forward": gathered(self.seed, self.replay),
-        }
+    def data(self, role: RoleName, kept: Sequence[TrainingPair] = ()) -> TrainingData:
+        """Return what a role's model is trained on: the seed, what a round kept, what is replayed.
 
-    def data(self, role: RoleName) -> TrainingData:
-        """Return what a role's first model is trained on: the seed, and what is replayed."""
-        return self._data[role]
+        The first model of a role has no round before it.
+        """
+        replay = self.replay if role == "forward" else ()
+        if kept:
+            return gathered([*self.seed, *kept], replay)
+        if role not in self._first:
+            self._first[role] = gathered(self.seed, replay)
+        return self._first[role]
 
     def settings(self, role: RoleName) -> TrainingSettings:
         """Return how a role's model is trained. Raises: ConfigError."""
@@ -85,42 +88,78 @@ class Trained:
         model = self._model(role)
         return Base(model.path, model.revision, model.chat_template)
 
-    def fingerprint(self, role: RoleName) -> str:
+    def fingerprint(self, role: RoleName, kept: Sequence[TrainingPair] = ()) -> str:
         """Return the name of a role's model, trained or not yet. Raises: InputError, ModelError."""
+        if kept:
+            return self._fingerprint(role, self.data(role, kept))
         if role not in self._named:
-            digest = self.data(role).digest
-            self._named[role] = training_fingerprint(
-                role, digest, self.settings(role), self.base(role)
-            )
+            self._named[role] = self._fingerprint(role, self.data(role))
         return self._named[role]
+
+    def _fingerprint(self, role: RoleName, data: TrainingData) -> str:
+        return training_fingerprint(role, data.digest, self.settings(role), self.base(role))
 
     def served(self, role: RoleName) -> Model:
         """Return a role's model as it is opened: a trained one under its name in the registry."""
         model = self._model(role)
-        if not model.trained:
-            return model
-        name = REGISTERED + self.fingerprint(role)
-        lora = self.settings(role).method == "lora"
-        place = {"adapter": name} if lora else {"path": name, "revision": None}
-        return model.model_copy(update={**place, "trained": False})
+        return self.opened(role, self.fingerprint(role)) if model.trained else model
 
-    def registered(self, role: RoleName) -> Registered | None:
+    def opened(self, role: RoleName, fingerprint: str) -> Model:
+        """Return how the model of this name plays a role: on the recipe's base, or by itself."""
+        lora = self.settings(role).method == "lora"
+        place = (
+            {"adapter": REGISTERED + fingerprint}
+            if lora
+            else {"path": REGISTERED + fingerprint, "revision": None, "adapter": None}
+        )
+        return self._model(role).model_copy(update={**place, "trained": False})
+
+    def check(self, model: Model) -> str | None:
+        """Return the name of the registered model that a recipe names itself, if it names one.
+
+        Raises: ModelError where it is not registered, is an adapter and named as none, or is one of
+        another base.
+        """
+        place, path = ("adapter", model.adapter) if model.adapter else ("path", model.path)
+        if not path.startswith(REGISTERED):
+            return None
+        name = path.removeprefix(REGISTERED)
+        if (record := self._registry.of(name)) is None:
+            raise ModelError(f"{path}: no such model is registered in {self._store.root}")
+        if (record.kind == "lora") != (place == "adapter"):
+            raise ModelError(f"{path}: is a {record.kind} model, and stands as {place}")
+        if record.kind == "lora":
+            base = model_fingerprint(model.path, model.revision)
+            if base != record.base:
+                raise ModelError(
+                    f"{path}: was trained on another base: on {record.base_name}"
+                    f" ({record.base}), and {model.path} is {base}"
+                )
+        return name
+
+    def registered(self, role: RoleName, kept: Sequence[TrainingPair] = ()) -> Registered | None:
         """Return the record of a role's model, if it is trained."""
-        return self._registry.of(self.fingerprint(role))
+        return self._registry.of(self.fingerprint(role, kept))
 
     def where(self, model: Registered) -> str:
         """Return where a model's files lie, as other programs open them."""
         key = f"models/{model.fingerprint}/{model.attempt}/{model.files[0].name}"
         return self._registry.store.url(key).rsplit("/", 1)[0]
 
-    def train(self, role: RoleName, run: str, say: Callable[[str], None]) -> Registered:
+    def train(
+        self,
+        role: RoleName,
+        run: str,
+        say: Callable[[str], None],
+        kept: Sequence[TrainingPair] = (),
+    ) -> Registered:
         """Train a role's model unless it is registered; Ray, where it is used, is joined already.
 
         Raises: TrainingDiverged, TrainingFailed, ModelError, InputError, ConfigError, StoreError.
         """
         return train(
             role,
-            self.data(role),
+            self.data(role, kept),
             self.settings(role),
             self.base(role),
             self._store,

@@ -1,12 +1,13 @@
 """The stages' work as plain values, made of a resolved configuration.
 
 Promises: what a worker is sent is all that it needs, and holds no secret; two roles on one base
-share an engine.
+that follow each other share an engine.
 
 Does not know: what is committed, what is pending, who maps the work.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from backtrans.config import Config
@@ -18,8 +19,10 @@ from backtrans.placement import Workers, on_gpus
 from backtrans.recipe import Model
 from backtrans.resolution import Resolved, model_name
 from backtrans.retry import Retry
+from backtrans.roles.role import Role
 from backtrans.stages.ask import AskWork, RoleStage
-from backtrans.stages.curate import CurateWork, Thresholds
+from backtrans.stages.choose import Choice, ChooseWork
+from backtrans.stages.curate import CurateWork
 from backtrans.stages.deduplicate import DeduplicateWork
 from backtrans.stages.gather import GatherWork
 from backtrans.stages.match import MatchWork
@@ -28,6 +31,15 @@ from backtrans.stages.spread import SpreadWork
 from backtrans.takedown import Withdrawn
 from backtrans.upstream import Upstream
 from backtrans.work import RuntimeSettings
+
+PARTS = {
+    "backtranslate": "backward",
+    "score": "forward",
+    "distill": "distill",
+    "rewrite": "rewrite",
+    "rescore": "forward",
+}
+"""Which of the recipe's models plays in each role stage."""
 
 
 class Works:
@@ -44,7 +56,7 @@ class Works:
 
     def retry(self, reasons: tuple[str, ...] = ()) -> Retry:
         """Say which refused rows a run does again, and what may hang on them."""
-        return Retry(reasons, tuple(self._resolved.fingerprints.items()))
+        return Retry(reasons, tuple(self._resolved.fingerprints.items()), ("distill",))
 
     def select_work(self, run: str, retry: Retry, withdrawn: Withdrawn) -> SelectWork:
         """Return the selecting stage's work."""
@@ -113,34 +125,63 @@ class Works:
 
         `runs` are the records of earlier ones, whose answers are carried over where they hold.
         """
-        found, models = self._resolved.fingerprints, self._recipe.models
-        served = self._resolved.served
+        found = self._resolved.fingerprints
         select = Upstream("select", found["select"])
         first: tuple[Upstream, ...] = (select,)
         if "deduplicate" in found:
             first = (Upstream("deduplicate", found["deduplicate"]), select)
-        backward = RoleStage(
-            "backtranslate",
-            self._resolved.backtranslate,
-            found["backtranslate"],
-            first,
-            _label(models.backward, self._resolved.models["backward"]),
-            self._resolved.earlier("backtranslate", runs),
+        pairs = Upstream("backtranslate", found["backtranslate"])
+        upstream = {"backtranslate": first, "score": (pairs, select)}
+        return self._sharing(upstream, run, retry, runs)
+
+    def write_works(
+        self, run: str, retry: Retry, runs: Sequence[Mapping[str, Any]] = ()
+    ) -> list[AskWork]:
+        """Return the works of the roles that write for curated pairs, and of who judges that."""
+        found = self._resolved.fingerprints
+        curate = Upstream("curate", found["curate"])
+        upstream: dict[str, tuple[Upstream, ...]] = {
+            stage: (curate,) for stage in ("distill", "rewrite") if stage in found
+        }
+        if "rescore" in found:
+            upstream["rescore"] = (Upstream("rewrite", found["rewrite"]), curate)
+        return self._sharing(upstream, run, retry, runs)
+
+    def _sharing(
+        self,
+        upstream: Mapping[str, tuple[Upstream, ...]],
+        run: str,
+        retry: Retry,
+        runs: Sequence[Mapping[str, Any]],
+    ) -> list[AskWork]:
+        """Return one work for each run of stages, in their order, whose models have one base."""
+        works = []
+        served = self._resolved.served
+        for _, group in groupby(upstream, lambda stage: _without_adapter(served[PARTS[stage]])):
+            stages = tuple(group)
+            roles = tuple(self._role_stage(stage, upstream[stage], runs) for stage in stages)
+            models = {PARTS[stage]: served[PARTS[stage]] for stage in stages}
+            works.append(self._ask_work(run, models, roles, retry))
+        return works
+
+    def _role_stage(
+        self, stage: str, upstream: tuple[Upstream, ...], runs: Sequence[Mapping[str, Any]]
+    ) -> RoleStage:
+        resolved, part = self._resolved, PARTS[stage]
+        roles: dict[str, Role] = {
+            "backward": resolved.backtranslate,
+            "forward": resolved.score,
+            "distill": resolved.distill,
+            "rewrite": resolved.rewrite,
+        }
+        return RoleStage(
+            stage,
+            roles[part],
+            resolved.fingerprints[stage],
+            upstream,
+            _label(resolved.playing[part], resolved.models[part]),
+            resolved.earlier(stage, runs),
         )
-        forward = RoleStage(
-            "score",
-            self._resolved.score,
-            found["score"],
-            (Upstream("backtranslate", found["backtranslate"]), select),
-            _label(models.forward, self._resolved.models["forward"]),
-            self._resolved.earlier("score", runs),
-        )
-        if _without_adapter(served["backward"]) == _without_adapter(served["forward"]):
-            return [self._ask_work(run, served, (backward, forward), retry)]
-        return [
-            self._ask_work(run, {"backward": served["backward"]}, (backward,), retry),
-            self._ask_work(run, {"forward": served["forward"]}, (forward,), retry),
-        ]
 
     def _ask_work(
         self, run: str, models: dict[str, Model], stages: tuple[RoleStage, ...], retry: Retry
@@ -171,15 +212,29 @@ class Works:
 
     def curate_work(self, run: str) -> CurateWork:
         """Return the curating stage's work."""
-        curate, found = self._recipe.curate, self._resolved.fingerprints
+        found = self._resolved.fingerprints
         return CurateWork(
             self._resolved.store,
-            Thresholds(curate.a4, curate.a5, tuple(sorted(curate.floors.items()))),
+            self._resolved.thresholds,
             run,
             select_key=found["select"],
             backtranslate_key=found["backtranslate"],
             score_key=found["score"],
             curate_key=found["curate"],
+            evaluations=self._resolved.evaluations,
+        )
+
+    def choose_work(self, run: str) -> ChooseWork:
+        """Return the work of the stage that chooses among responses."""
+        rewrite, found = self._recipe.rewrite, self._resolved.fingerprints
+        return ChooseWork(
+            self._resolved.store,
+            Choice(rewrite.refuse, rewrite.fallback, self._resolved.thresholds),
+            run,
+            curate_key=found["curate"],
+            rewrite_key=found["rewrite"],
+            rescore_key=found.get("rescore"),
+            choose_key=found["choose"],
             evaluations=self._resolved.evaluations,
         )
 

@@ -9,7 +9,8 @@ Settings say it all, so that it travels to workers: `model` is "scripted:default
 brings about what the marker says, as long as the file that `mended_by` names is not there: so a
 fault can end between two runs whose settings are the same. A token is a word between white space.
 
-Does not know: roles. Only this much is assumed of their words: who asks for "Score: " gets one.
+Does not know: roles. Only this much is assumed of their words: who asks for a text between [RES]
+and [/RES] gets one, made of the draft that is shown; who asks for "Score: " gets one.
 """
 
 import asyncio
@@ -33,6 +34,7 @@ Script = Callable[[Request, int], Reply]
 
 REFUSE, KILL, EXIT = "<<refuse>>", "<<kill>>", "<<exit>>"
 UNFINISHED, SILENT, IMPROBABLE = "<<unfinished>>", "<<silent>>", "<<improbable>>"
+UNMARKED, LEAKING = "<<unmarked>>", "<<leaking>>"
 
 MARKERS = {
     REFUSE: "the request is refused",
@@ -41,6 +43,8 @@ MARKERS = {
     UNFINISHED: "what is written ends for want of tokens",
     SILENT: "nothing is written",
     IMPROBABLE: "no choice has a probability",
+    UNMARKED: "what is asked for between [RES] and [/RES] stands without them",
+    LEAKING: "what is asked for between them speaks of its draft",
 }
 
 _OPTIONS = ("latency_seconds", "die_after_requests", "mended_by")
@@ -152,11 +156,28 @@ def default(request: Request, seed: int) -> Reply:
             )
 
 
+_BETWEEN_MARKERS = "between [RES] and [/RES]"
+_DRAFT, _AFTER_DRAFT = "Draft Response: ", "\n\nQuestion: "
+_DROPPED_SHARE = 0.05
+"""Of a draft's words. Source: this project's choice: a rewrite differs, and resembles."""
+
+
+def _rewrite(text: str, dice: random.Random) -> str:
+    """Write the draft anew: tidied, some words dropped, an opening before it."""
+    draft = text.rpartition(_AFTER_DRAFT)[0].partition(_DRAFT)[2] or text
+    words = [word for word in _without_markers(draft).split() if dice.random() >= _DROPPED_SHARE]
+    said = "As the draft above says:" if LEAKING in text else "In short:"
+    rewritten = " ".join([said, *words])
+    return rewritten if UNMARKED in text else f"Here it is. [RES] {rewritten} [/RES]"
+
+
 _OPENINGS = ("What should I know about", "How would you explain", "Can you tell me more of")
 
 
 def _answer(text: str, dice: random.Random) -> str:
-    """Write "reasons, then a score" for who asks for one, and else a question about the text."""
+    """Write a rewrite, or "reasons, then a score", for who asks; else a question about the text."""
+    if _BETWEEN_MARKERS in text:
+        return _rewrite(text, dice)
     words = sorted({word for word in text.split() if word.isalnum() and len(word) != 1})
     about = " ".join(dice.sample(words, min(4, len(words)))) or "this"
     if "Score: " in text:

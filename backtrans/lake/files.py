@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from backtrans.snapshots import PUBLISHED, SPLITS
+from backtrans.thresholds import REST
 
 STORED = pa.schema(
     [
@@ -78,8 +79,8 @@ class DataFile:
 
 
 def data_files(tables: Iterable[pa.Table], cut: Cut) -> Iterator[DataFile]:
-    """Cut the rows of A4, which holds A5's, into the files of both partitions. Rows: N -> N."""
-    partitions = {split: _Partition(split, cut) for split in SPLITS}
+    """Cut the rows of a snapshot, by their best split, into files. Rows: N -> N."""
+    partitions = {split: _Partition(split, cut) for split in (*SPLITS, REST)}
     for table in tables:
         for split, partition in partitions.items():
             yield from partition.add(table.filter(pc.equal(table["split"], split)))

@@ -62,7 +62,7 @@ def refresh(
 ) -> Refreshed:
     """Bring the table to the snapshot, unless it is there or further.
 
-    Rows: A4's of the snapshot -> the same in the table. Raises: StoreError.
+    Rows: all of the snapshot's -> the same in the table. Raises: StoreError.
     """
     ledger.store.put_new(_NAME, uuid4().hex.encode())
     table = lake_table(ledger, settings)
@@ -75,7 +75,7 @@ def refresh(
         held = {(file.split, file.digest): file for file in files}
         added: list[TableFile] = []
         kept: set[str] = set()
-        for file in data_files(read_split(ledger, snapshot, "A4"), cut or Cut()):
+        for file in data_files(read_split(ledger, snapshot, snapshot.widest), cut or Cut()):
             if (found := held.get((file.split, file.digest))) is not None:
                 kept.add(found.path)
                 continue

@@ -2,6 +2,7 @@
 
     split=A5/<digest>-<attempt>.parquet     immutable; put before the transaction that adds it
     split=A4/<digest>-<attempt>.parquet     the rows of A4 that are not in A5
+    split=rest/<digest>-<attempt>.parquet   those of neither, where the recipe does not filter
     _delta_log/                             Delta's own, written by deltalake
 
 Promises: the number of the snapshot that the table holds is in the transaction that brought it, as

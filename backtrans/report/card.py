@@ -79,15 +79,18 @@ class Card:
         shown = list(histogram)
         while shown and not shown[0][2]:
             del shown[0]
+        most_rows = max(rows.values())
         most = max((count for *_, count in shown), default=0)
         text = (
             _environment()
             .get_template("card.md.j2")
             .render(
                 header=Markup(_header(self, rows)),  # noqa: S704
-                withdrawn=self.stages[-1].kept - rows["A4"] if self.stages else 0,
+                withdrawn=self.stages[-1].kept - most_rows if self.stages else 0,
                 name=self.name,
                 rows=rows,
+                most_rows=most_rows,
+                rewritten="choose" in {stage.stage for stage in self.stages},
                 stages=self.stages,
                 rejects=[(s.stage, why, n) for s in self.stages for why, n in s.rejects.items()],
                 reasons=REASONS,

@@ -29,17 +29,39 @@ from backtrans.engines.opening import open_engine
 from backtrans.errors import AccountingError, ConfigError, DialogueBroken
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
 from backtrans.models import Registry
-from backtrans.records import PAIR, SCORE, Reject, Row, is_kept, rejected, table
+from backtrans.records import (
+    DISTILLED,
+    PAIR,
+    REWRITE,
+    SCORE,
+    Reject,
+    Row,
+    is_kept,
+    rejected,
+    table,
+)
 from backtrans.retry import NO_RETRY, Retry
 from backtrans.roles.role import Role
 from backtrans.store import Store, StoreSettings
 from backtrans.upstream import Parts, Upstream, joined
 from backtrans.work import Address
 
-SCHEMAS: dict[str, pa.Schema] = {"backtranslate": PAIR, "score": SCORE}
+SCHEMAS: dict[str, pa.Schema] = {
+    "backtranslate": PAIR,
+    "score": SCORE,
+    "distill": DISTILLED,
+    "rewrite": REWRITE,
+    "rescore": SCORE,
+}
 """What each role stage writes."""
 
-ASKS_ABOUT = {"backtranslate": ("text",), "score": ("instruction", "text")}
+ASKS_ABOUT = {
+    "backtranslate": ("text",),
+    "score": ("instruction", "text"),
+    "distill": ("instruction",),
+    "rewrite": ("instruction", "response"),
+    "rescore": ("instruction", "text"),
+}
 """The fields of a row that each role's words are made of."""
 
 T = TypeVar("T")

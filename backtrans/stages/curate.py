@@ -4,8 +4,10 @@ Reads a shard's segments, pairs and scores, and joins them by id into rows that 
 instruction, the response, the judgement and where it all came from. A4 holds the kept rows, A5
 those of them whose `split` says so.
 
-Promises: every scored pair comes out kept or refused; the order is the shard's. Does not know
-models, nor how rows are gathered into splits.
+Without the filter every scored pair is kept, those that would be refused as `rest`.
+
+Promises: every scored pair comes out kept or refused; the order is the shard's; A4 and A5 hold the
+same pairs with the filter and without. Does not know models, nor how rows are gathered into splits.
 """
 
 import asyncio
@@ -20,35 +22,10 @@ from backtrans.evaluations import EvaluationSettings, index
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
 from backtrans.records import CURATED, Reject, Row, is_kept, rejected, table
 from backtrans.store import Store, StoreSettings
+from backtrans.thresholds import Thresholds
 from backtrans.work import Address
 
 STAGE = "curate"
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Expected scores from which a pair is in A4 and A5, and floors under its signals in nats.
-
-    Source: 2308.06259 keeps score >= 4 as A4 and >= 4.5 as A5; how an integer reaches 4.5 it does
-    not say, the expectation over the digits does.
-    """
-
-    a4: float = 4.0
-    a5: float = 4.5
-    floors: tuple[tuple[str, float], ...] = ()
-
-    def judge(self, score: Row) -> str | Reject:
-        """Return the best split of a scored pair, or why it is in none.
-
-        A signal that is missing is under every floor: it was asked for and not to be had.
-        """
-        if score["score"] < self.a4:
-            return Reject("below_a4", f"{score['score']:.3f} < {self.a4:g}")
-        for signal, floor in self.floors:
-            value = score[signal]
-            if value is None or value < floor:
-                return Reject("signal_below_floor", f"{signal} {value} < {floor:g}")
-        return "A5" if score["score"] >= self.a5 else "A4"
 
 
 def curate(

@@ -20,12 +20,14 @@ from backtrans.checkpoint import commits_in
 from backtrans.ledger import Ledger, fingerprint
 from backtrans.records import parquet
 from backtrans.snapshots import (
+    ALL,
     PUBLISHED,
     SPLITS,
     Snapshot,
     latest,
     manifest_table,
     numbered,
+    published_columns,
     put,
 )
 from backtrans.takedown import Withdrawn
@@ -57,6 +59,8 @@ def publish(
     withdrawn: Withdrawn,
     card: Callable[[dict[str, int], Histogram], bytes],
     after: Snapshot | None,
+    *,
+    unfiltered: bool = False,
 ) -> Snapshot | None:
     """Publish the kept rows of these commits, in their order; return the snapshot that holds them.
 
@@ -64,10 +68,13 @@ def publish(
     anything else, nothing is published, and None returned: its corpus may be the newer one.
     `curated`: commits as checkpoint.COMMITS, which stay a table, since there may be many. `card`
     writes the folder's README from the rows of each split and the scores of A4.
-    Rows: kept rows of the commits, but for what is withdrawn -> the same rows in A4, those with
-    split A5 in A5 too.
+    `unfiltered`: there is a split `all` beside them, for rows that are in neither A4 nor A5.
+    Rows: kept rows of the commits, but for what is withdrawn -> the same rows in `all` or A4, those
+    with split A5 or A4 in A4, those with split A5 in A5 too.
     """
-    digest = fingerprint("snapshot", sorted(curated["part"].to_pylist()), withdrawn.number)
+    splits = (*SPLITS, ALL) if unfiltered else SPLITS
+    more = [ALL] if unfiltered else []
+    digest = fingerprint("snapshot", sorted(curated["part"].to_pylist()), withdrawn.number, *more)
     number = after.number if after else 0
     if (there := latest(ledger)) is not None:
         if there.digest == digest:
@@ -75,18 +82,19 @@ def publish(
         if there.number != number:
             return None
     # Equal snapshots may lie in different orders, after a rename: no file is put over another's.
-    folder = f"splits/{fingerprint('splits', curated['part'].to_pylist(), withdrawn.number)}"
+    named = fingerprint("splits", curated["part"].to_pylist(), withdrawn.number, *more)
+    folder = f"splits/{named}"
     files: dict[str, list[str]] = {}
     rows: dict[str, int] = {}
     scores: dict[str, Counter[int]] = {}
     gone: dict[str, list[str]] = {}
-    for split in SPLITS:
+    for split in splits:
         gathered = _gathered(ledger, curated, split, withdrawn, gone)
         files[split], scores[split] = _write(ledger, gathered, f"{folder}/{split}")
         rows[split] = scores[split].total()
     manifest = f"{folder}/manifest.parquet"
     ledger.store.put(manifest, parquet(manifest_table(curated, gone)))
-    ledger.store.put(f"{folder}/README.md", card(rows, _histogram(scores["A4"])))
+    ledger.store.put(f"{folder}/README.md", card(rows, _histogram(scores[splits[-1]])))
     made = Snapshot(
         number=number + 1,
         digest=digest,
@@ -148,14 +156,15 @@ def _gathered(
     for commit in commits_in(curated):
         if commit.counts.kept == 0:
             continue
-        part = ledger.read_part(commit).select([*PUBLISHED.names, "reject_reason"])
-        kept = part.filter(pc.is_null(part["reject_reason"])).select(PUBLISHED.names)
+        part = ledger.read_part(commit)
+        kept = published_columns(part.filter(pc.is_null(part["reject_reason"])))
         leaves = pa.array(withdrawn.mask(kept), pa.bool_())
         if ids := kept["id"].filter(leaves).to_pylist():
             gone[commit.shard] = ids
         wanted = pc.invert(leaves)
-        if split == "A5":
-            wanted = pc.and_(wanted, pc.equal(kept["split"], "A5"))
+        if split != ALL:
+            within = SPLITS[: SPLITS.index(split) + 1]
+            wanted = pc.and_(wanted, pc.is_in(kept["split"], pa.array(within, pa.string())))
         held.append(kept.filter(wanted))
         held_bytes += held[-1].nbytes
         if held_bytes >= GROUP_BYTES:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from backtrans.pipeline import WRITING
+from tests.chaos import model
 from tests.chaos.diary import Strike
 from tests.chaos.storm import (
     LOCAL_MOMENTS,
@@ -60,9 +62,19 @@ def cluster() -> Iterator[str]:
     ray.shutdown()
 
 
-def strike_at_each_write(scene: Scene, clean: Tally, take: slice, of_kinds: int = 1) -> None:
-    """Kill a driver at every kind of write, or one of so many, at these of its moments in turn."""
+def strike_at_each_write(
+    scene: Scene,
+    clean: Tally,
+    take: slice,
+    of_kinds: int = 1,
+    of_stages: tuple[str, ...] = ("",),
+) -> None:
+    """Kill a driver at every kind of write, or one of so many, at these of its moments in turn.
+
+    Of writes of all stages, or of some.
+    """
     truth, lines = scene.unbroken()
+    lines = [line for line in lines if any(stage in line.key for stage in of_stages)]
     moments = LOCAL_MOMENTS if scene.store_name == "local" else REMOTE_MOMENTS
     number = itertools.count()
     kinds = list(write_steps(lines, moments))[of_kinds - 1 :: of_kinds]
@@ -80,6 +92,21 @@ def test_a_driver_killed_at_each_step_of_its_commits_and_its_publishing(
     scene_in: MakeScene, clean: Tally
 ) -> None:
     strike_at_each_write(scene_in("local"), clean, slice(0, None, 2))
+
+
+WRITING_TOO = {
+    "recipe__models__rewrite": {"path": model.NAME, "engine": "scripted"},
+    "recipe__rewrite": {"enabled": True, "rescore": True},
+    "recipe__distill": {"enabled": True},
+}
+
+
+def test_a_driver_killed_at_each_step_of_what_rewriting_adds(
+    scene_in: MakeScene, clean: Tally
+) -> None:
+    scene = scene_in("local", files=1, changes=WRITING_TOO)
+    stages = tuple(f"/{stage.name}/" for stage in WRITING)
+    strike_at_each_write(scene, clean, slice(0, 1), of_stages=stages)
 
 
 def test_a_driver_over_s3_killed_at_some_of_these_steps(scene_in: MakeScene, clean: Tally) -> None:

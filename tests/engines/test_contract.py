@@ -162,6 +162,15 @@ def test_greedy_writing_repeats_itself(subject: Subject) -> None:
     assert first[0].text == second[0].text != ""
 
 
+def test_a_text_to_be_rewritten_is_answered_alone_as_among_others(subject: Subject) -> None:
+    # The role's own words would take more than these engines' context.
+    ask = "Draft Response: Mix {} spoons.\n\nQuestion: How?\n\nWrite it between [RES] and [/RES]."
+    requests = [Request(user(ask.format(n)), Generate(24)) for n in range(4)]
+    together = subject.answer(*requests, *mixed(6))[: len(requests)]
+    assert {reply.refusal for reply in together} == {None}
+    assert all(same(a, subject.answer(r)[0]) for a, r in zip(together, requests, strict=True))
+
+
 def test_adapters_answer_differently(subject: Subject) -> None:
     messages = user("Tell me how bread is made by hand where you live.")
     requests = [Request(messages, Generate(12), name) for name in (None, "backward", "forward")]

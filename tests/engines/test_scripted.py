@@ -14,6 +14,8 @@ from backtrans.engines.engine import EngineSettings
 from backtrans.engines.opening import open_engine
 from backtrans.engines.scripted import ScriptedEngine
 from backtrans.errors import ConfigError, EngineDead
+from backtrans.records import Reject
+from backtrans.roles import rewrite
 
 
 def settings(model: str = "scripted:default", **other: object) -> EngineSettings:
@@ -59,6 +61,32 @@ def test_who_asks_for_a_score_gets_reasons_and_one_score() -> None:
     reasons, last = reply.text.split("\n")
     assert reasons
     assert last.removeprefix("Score: ") in set("12345")
+
+
+def rewriting(text: str) -> Request:
+    return Request(rewrite.render("How is it made?", text), Generate(300))
+
+
+def test_who_asks_for_a_text_between_markers_gets_the_draft_tidied() -> None:
+    draft = "Mix  flour,\n\nwater and salt.\n" * 20
+    first, second = answers(ScriptedEngine(settings()), *[rewriting(draft)] * 2)
+    assert first == second
+    written = rewrite.parse(first.text)
+    assert isinstance(written, str)
+    assert "  " not in written
+    kept = [word for word in written.split() if word in draft.split()]
+    assert 80 < len(kept) < 100  # some of the draft's hundred words are dropped
+
+
+def test_a_rewrite_can_lack_its_markers_leak_its_draft_or_end_for_want_of_tokens() -> None:
+    texts = [f"Mix flour. {m}" for m in (scripted.UNMARKED, scripted.LEAKING, scripted.UNFINISHED)]
+    unmarked, leaking, unfinished = answers(
+        ScriptedEngine(settings()), *[rewriting(text) for text in texts]
+    )
+    assert rewrite.parse(unmarked.text) == Reject("rewrite_missing", "no [RES]")
+    assert "the draft" in str(rewrite.parse(leaking.text))
+    assert "<<" not in unmarked.text + leaking.text
+    assert unfinished.finish == "length"
 
 
 def test_a_continuation_is_likelier_where_the_prompt_has_its_words() -> None:
