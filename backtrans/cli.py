@@ -22,14 +22,14 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from backtrans import __version__, keeping
+from backtrans import __version__, keeping, learning
 from backtrans.accounts import Plan, Status
 from backtrans.config import Config
 from backtrans.errors import BacktransError, ConfigError, RunIncomplete
+from backtrans.learning import opened_rounds
 from backtrans.progress import Shown
 from backtrans.refused import harmless, line
 from backtrans.terminal import ConfigPath, opened, out
-from backtrans.trained import ROLES
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,14 +46,8 @@ class Form(StrEnum):
     jsonl = "jsonl"
 
 
-class Role(StrEnum):
-    """Whose model is trained."""
-
-    backward = "backward"
-    forward = "forward"
-
-
 app.add_typer(keeping.app)
+app.add_typer(learning.app)
 
 
 @app.command()
@@ -80,42 +74,26 @@ def run(
         list[str] | None,
         typer.Option(metavar="REASON", help="Do rows again that were refused for it; repeatable."),
     ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, help="So often: score, curate, train the forward model on A5."),
+    ] = None,
 ) -> None:
     """Do what is pending, and publish the splits. Run it again at any time."""
+    if rounds and retry_rejects:
+        raise ConfigError("--rounds and --retry-rejects: one at a time")
     console, pipeline = out(), opened(config)
     shown = Shown(console)
     try:
-        summary = pipeline.run(shown, retry_rejects or ())
+        if rounds:
+            summary, pipeline = opened_rounds(config).run(rounds, shown)
+        else:
+            summary = pipeline.run(shown, retry_rejects or ())
     finally:
         shown.close()
     _show_status(console, pipeline.status())
     made = ", ".join(f"{stage} {count:,}" for stage, count in summary.made.items()) or "nothing"
     console.print(f"run {summary.run}: computed {made}; {summary.seconds:,.1f} s", markup=False)
-
-
-@app.command()
-def train(
-    config: ConfigPath,
-    role: Annotated[Role | None, typer.Argument(help="One of the two; else both.")] = None,
-) -> None:
-    """Train the models that CONFIG trains and that are missing; say what they are."""
-    console, pipeline = out(), opened(config)
-    shown = Shown(console)
-    try:
-        models = pipeline.train(shown, [role.value] if role else ROLES)
-    finally:
-        shown.close()
-    for model in models:
-        metrics = model.metrics
-        console.print(
-            f"{model.role}: {model.kind} on {model.base_name}, {metrics.steps:,} steps,"
-            f" {metrics.tokens:,} tokens, {metrics.seconds:,.0f} s",
-            markup=False,
-        )
-        for name, count in model.data.items():
-            console.print(f"  {count:>8,}  {name}", markup=False)
-        console.print(f"  loss {metrics.loss[0]:.3f} -> {metrics.loss[-1]:.3f}", markup=False)
-        console.print(f"  {pipeline.resolved.trained.where(model)}", markup=False)
 
 
 @app.command()

@@ -60,7 +60,7 @@ class Registered:
 
     fingerprint: str
     role: Literal["backward", "forward"]
-    kind: Literal["lora", "full"]
+    kind: Literal["lora", "full", "scripted"]
     settings: dict[str, Any]
     base: str  # identity: what `model_fingerprint` says of it
     base_name: str  # what people call it

@@ -105,6 +105,7 @@ class Pipeline:
 
     def __init__(self, config: Config, *, ray_auth_token: bool = False) -> None:
         self.config = config
+        self._ray_auth_token = ray_auth_token
         self.resolved = Resolved(config)
         self.works = Works(config, self.resolved, ray_auth_token=ray_auth_token)
         store = Store(self.resolved.store)
@@ -115,6 +116,10 @@ class Pipeline:
         self.redo = Redo(self.ledger, self.resolved, self.reads)
         self.deduplication = Deduplication(self.ledger, self.resolved, self.works)
         self.publication = Publication(config, self.resolved, self.ledger)
+
+    def over(self, config: Config) -> "Pipeline":
+        """Return the job of another configuration, in the same environment."""
+        return Pipeline(config, ray_auth_token=self._ray_auth_token)
 
     # ------------------------------------------------------------------ what there is to do
 

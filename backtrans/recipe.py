@@ -130,8 +130,8 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _can_be_trained(self) -> "Model":
-        if self.trained and (self.adapter or self.engine != "vllm"):
-            raise ValueError("a trained model has no adapter to begin with, and engine vllm")
+        if self.trained and self.adapter:
+            raise ValueError("a trained model has no adapter to begin with")
         return self
 
 

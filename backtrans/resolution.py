@@ -75,7 +75,8 @@ class Resolved:
         # The context is part of it: it decides which prompts are refused.
         settings = model.model_dump(exclude={"path", "revision", "adapter", "trained"})
         if model.engine == "scripted":
-            return fingerprint(model.path, settings)
+            served = self.served.get(part, model)
+            return fingerprint(model.path, {**settings, "seed": served.seed})
         if model.trained:
             name: str | None = self.trained.fingerprint(
                 "backward" if part == "backward" else "forward"

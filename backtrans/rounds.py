@@ -17,10 +17,8 @@ import heapq
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from backtrans.accounts import Observer, Summary
-from backtrans.config import Config
 from backtrans.errors import ConfigError, InputError
 from backtrans.ledger import Commit
 from backtrans.models import Registered
@@ -67,32 +65,30 @@ class Round:
 
 
 class Rounds:
-    """The rounds of one configuration, whose forward model is that of the first."""
+    """The rounds of one job, whose forward model is that of the first."""
 
-    def __init__(self, config: Config, *, ray_auth_token: bool = False) -> None:
+    def __init__(self, first: Pipeline) -> None:
         """Raises: ConfigError where nothing says how a model is trained."""
-        if config.recipe.training is None:
-            raise ConfigError(
-                "recipe.training: rounds train the forward model; say how, and on what"
-            )
-        if config.recipe.models.forward.engine != "vllm":
-            raise ConfigError("models.forward.engine: rounds train the model that vllm serves")
-        self._ray_auth_token = ray_auth_token
-        self.first = Pipeline(config, ray_auth_token=ray_auth_token)
+        if first.config.recipe.training is None:
+            raise ConfigError("recipe.training: rounds train the forward model; say on what")
+        self.first = first
 
-    def run(self, rounds: int, observer: Observer) -> Summary:
+    def run(self, rounds: int, observer: Observer) -> tuple[Summary, Pipeline]:
         """Go through so many rounds, publish the last one's splits, train the model that follows.
+
+        Returns the last round's summary and job.
 
         Raises: what a run raises; InputError where a round kept nothing to train on.
         """
         pipeline = self.first
         for number in range(rounds):
-            observer.note(f"round {number}: {self._called(pipeline)} scores")
-            last = number + 1 == rounds
-            summary = pipeline.run(observer, publish=last)
-            stage = pipeline.resolved.published_stage if last else "curate"
-            pipeline = self._after(pipeline, number, observer, stage)
-        return summary
+            observer.note(f"round {number}: model {pipeline.resolved.models['forward']} scores")
+            is_last = number + 1 == rounds
+            summary = pipeline.run(observer, publish=is_last)
+            stage = pipeline.resolved.published_stage if is_last else "curate"
+            following = self._after(pipeline, number, observer, stage)
+            last, pipeline = pipeline, following
+        return summary, last
 
     def compared(self) -> Iterator[Round]:
         """Yield every round that has been gone through as far as its pairs are curated."""
@@ -127,12 +123,7 @@ class Rounds:
         forward = self.first.resolved.trained.opened("forward", model.fingerprint)
         models = config.recipe.models.model_copy(update={"forward": forward})
         recipe = config.recipe.model_copy(update={"models": models})
-        return Pipeline(
-            config.model_copy(update={"recipe": recipe}), ray_auth_token=self._ray_auth_token
-        )
-
-    def _called(self, pipeline: Pipeline) -> str:
-        return pipeline.resolved.models["forward"][:12]
+        return self.first.over(config.model_copy(update={"recipe": recipe}))
 
 
 MAX_ROUNDS = 100
@@ -246,10 +237,3 @@ class _Correlation:
         x, y, xx, yy, xy = (total / self.count for total in self._sums)
         spread = (xx - x * x) * (yy - y * y)
         return (xy - x * y) / math.sqrt(spread) if spread > 1e-12 else None
-
-
-def as_json(found: Round) -> dict[str, Any]:
-    """Return a round as plain values."""
-    from dataclasses import asdict
-
-    return asdict(found)

@@ -86,7 +86,8 @@ class Trained:
     def base(self, role: RoleName) -> Base:
         """Return what a role's model is made of."""
         model = self._model(role)
-        return Base(model.path, model.revision, model.chat_template)
+        scripted = model.engine == "scripted"
+        return Base(model.path, model.revision, model.chat_template, scripted)
 
     def fingerprint(self, role: RoleName, kept: Sequence[TrainingPair] = ()) -> str:
         """Return the name of a role's model, trained or not yet. Raises: InputError, ModelError."""
@@ -106,13 +107,16 @@ class Trained:
 
     def opened(self, role: RoleName, fingerprint: str) -> Model:
         """Return how the model of this name plays a role: on the recipe's base, or by itself."""
+        model = self._model(role)
+        if model.engine == "scripted":  # without weights: it goes by its seed
+            return model.model_copy(update={"seed": int(fingerprint[:8], 16), "trained": False})
         lora = self.settings(role).method == "lora"
         place = (
             {"adapter": REGISTERED + fingerprint}
             if lora
             else {"path": REGISTERED + fingerprint, "revision": None, "adapter": None}
         )
-        return self._model(role).model_copy(update={**place, "trained": False})
+        return model.model_copy(update={**place, "trained": False})
 
     def check(self, model: Model) -> str | None:
         """Return the name of the registered model that a recipe names itself, if it names one.
@@ -143,8 +147,7 @@ class Trained:
 
     def where(self, model: Registered) -> str:
         """Return where a model's files lie, as other programs open them."""
-        key = f"models/{model.fingerprint}/{model.attempt}/{model.files[0].name}"
-        return self._registry.store.url(key).rsplit("/", 1)[0]
+        return self._registry.store.url(f"models/{model.fingerprint}/{model.attempt}")
 
     def train(
         self,

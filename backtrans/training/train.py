@@ -12,12 +12,13 @@ Does not know: the configuration, rounds, what the model is used for.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from backtrans.engines.model_files import model_fingerprint
 from backtrans.entries import fingerprint
 from backtrans.errors import TrainingFailed
-from backtrans.models import Registered, Registry
+from backtrans.models import Metrics, Registered, Registry
 from backtrans.store import Store, StoreSettings
 from backtrans.training.examples import Rendering, packed, render
 from backtrans.training.job import Job
@@ -40,9 +41,12 @@ class Base:
     path: str
     revision: str | None = None
     chat_template: str | None = None
+    scripted: bool = False  # no model: one that answers by rule
 
     def identity(self) -> str:
         """Name it by content. Raises: ModelError."""
+        if self.scripted:
+            return self.path
         return model_fingerprint(self.path, self.revision)
 
 
@@ -76,6 +80,8 @@ def train(
     registry = Registry(Store(store))
     if (known := registry.of(name)) is not None:
         return known
+    if base.scripted:
+        return registry.register(_scripted(role, data, settings, base, name, run))
     rendering = Rendering(base.path, base.revision, base.chat_template, settings.max_tokens)
     examples, counts = render(role, data, settings, rendering)
     job = Job(
@@ -105,6 +111,32 @@ def train(
     if (made := registry.of(name)) is None:
         raise TrainingFailed(f"{role}: ended without an error and without a model")
     return made
+
+
+def _scripted(
+    role: RoleName,
+    data: TrainingData,
+    settings: TrainingSettings,
+    base: Base,
+    name: str,
+    run: str,
+) -> Registered:
+    """Return the record of a training that trains nothing, for engines without a model."""
+    return Registered(
+        fingerprint=name,
+        role=role,
+        kind="scripted",
+        settings=asdict(settings),
+        base=base.identity(),
+        base_name=base.path,
+        data=data.counts,
+        data_digest=data.digest,
+        metrics=Metrics(0, len(data.pairs), 0, 0, 0.0, (0.0,)),
+        attempt=uuid4().hex,
+        files=(),
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        run=run,
+    )
 
 
 def described(counts: dict[str, int]) -> str:
