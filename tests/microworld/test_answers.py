@@ -1,5 +1,6 @@
 """The truth of answers: what a careful page says, and nothing else."""
 
+import itertools
 from random import Random
 
 import pytest
@@ -25,7 +26,7 @@ def test_every_clean_page_answers_its_instruction_whole() -> None:
 
 def test_another_pages_lines_are_not_true() -> None:
     shares = []
-    for pair, other in zip(PAIRS, PAIRS[1:], strict=False):
+    for pair, other in itertools.pairwise(PAIRS):
         found = answer(pair.instruction, other.output)
         assert found is not None
         shares.append(sum(found.true) / found.written)
