@@ -281,6 +281,12 @@ class Rewrite(Sampling):
     """The rewriting role, and what is taken of what it writes. Source: 2408.04614 section 2 (3)."""
 
     enabled: bool = False
+    form: Literal["written", "lines"] = "written"
+    """lines: nothing is written; of the response's own lines those stay that the model finds
+    likely, so that a weak model invents nothing."""
+    min_line_logprob: float = -0.6
+    """Of that form: mean log-probability of a line's tokens, in nats. Source: the micro-world, where
+    it kept 95% of the content and removed 79% of the noise (docs/log.md); set it for your model."""
     max_tokens: Annotated[int, Field(gt=0)] = 1024
     """Source: select.max_chars, 3,000, are some 750 tokens; a rewrite is a little shorter (A.5)."""
     refuse: RefuseSettings = RefuseSettings()

@@ -23,6 +23,7 @@ from backtrans.recipe import Model, Sampling
 from backtrans.report.card import CardModel
 from backtrans.roles.answer import Answer
 from backtrans.roles.backtranslate import Backtranslate
+from backtrans.roles.lines import KeepLines
 from backtrans.roles.rewrite import Rewrite
 from backtrans.roles.score import Score
 from backtrans.stages import choose as choose_stage
@@ -248,9 +249,12 @@ class Resolved:
         return Score(recipe.form, tuple(recipe.signals), sampling, adapter=self._adapter("forward"))
 
     @cached_property
-    def rewrite(self) -> Rewrite:
+    def rewrite(self) -> Rewrite | KeepLines:
         """The rewriting role of the recipe."""
-        return Rewrite(_generate(self._recipe.rewrite), self._adapter("rewrite"))
+        said, adapter = self._recipe.rewrite, self._adapter("rewrite")
+        if said.form == "lines":
+            return KeepLines(said.min_line_logprob, adapter=adapter)
+        return Rewrite(_generate(said), adapter)
 
     @cached_property
     def distill(self) -> Answer:
@@ -278,7 +282,7 @@ def _generate(sampling: Sampling) -> Generate:
     return Generate(sampling.max_tokens, sampling.temperature, sampling.top_p)
 
 
-AnyRole = Backtranslate | Score | Rewrite | Answer
+AnyRole = Backtranslate | Score | Rewrite | KeepLines | Answer
 
 
 def _served_anywhere(role: AnyRole) -> dict[str, Any]:

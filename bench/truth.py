@@ -2,8 +2,8 @@
 
     python -m bench.truth [--seeds 3]
 
-Each seed has a world of its own: a pool of held-out pages, two thirds of them spoilt, clean pairs of
-training combinations, and ratings. M_yx and M_0 are trained on these by the recipe's own training,
+Each seed has a world of its own: a pool of held-out pages, two thirds of them spoilt, clean pairs
+of training combinations, and ratings. M_yx and M_0 are trained on these by the recipe's training,
 M_0 scores the pool, M_1 is trained on the pairs and A5 and scores the same pool, and so does M_2.
 Beside M_1 stand its controls, trained for as many steps on batches of the same size:
 
@@ -33,10 +33,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from backtrans.microworld.answers import answer
 
 from backtrans.config import load
 from backtrans.microworld.adapt import BASE
+from backtrans.microworld.answers import answer
 from backtrans.microworld.corpus import CORPUS_GLOB, read_truth, write_corpus
 from backtrans.microworld.verdict import MIN_TOKEN_LOGPROB_FLOOR, verdict
 from backtrans.microworld.world import World
@@ -60,10 +60,12 @@ class Size:
     backward_steps: int = 90
     forward_steps: int = 90
     questions: int = 200
+    a4: float = 4.0
+    a5: float = 4.5
 
 
-SMALL = Size(120, 120, 80, 20, 12, 20)
-"""For the tests: the machinery, not the figures."""
+SMALL = Size(100, 120, 80, 12, 8, 20, a4=3.0, a5=3.3)
+"""For the tests: the machinery, not the figures; so few steps teach no model to be sure."""
 
 
 class Notes:
@@ -118,7 +120,11 @@ def prepared(seed: int, folder: Path, size: Size) -> Path:
             "models": {"backward": model, "forward": model},
             "backtranslate": {"temperature": 0.0, "top_p": 1.0, "max_tokens": 48},
             "score": {"form": "constrained", "signals": ["likelihood"]},
-            "curate": {"floors": {"min_token_logprob": MIN_TOKEN_LOGPROB_FLOOR}},
+            "curate": {
+                "a4": size.a4,
+                "a5": size.a5,
+                "floors": {"min_token_logprob": MIN_TOKEN_LOGPROB_FLOOR},
+            },
         },
         "placement": {
             "root": "out",
