@@ -286,7 +286,7 @@ class Rewrite(Sampling):
     likely, so that a weak model invents nothing."""
     min_line_logprob: float = -0.6
     """Of that form: mean log-probability of a line's tokens, in nats. Source: the micro-world, where
-    it kept 95% of the content and removed 79% of the noise (docs/log.md); set it for your model."""
+    95% of the content stayed and 79% of the noise went (docs/log.md); set it for your model."""
     max_tokens: Annotated[int, Field(gt=0)] = 1024
     """Source: select.max_chars, 3,000, are some 750 tokens; a rewrite is a little shorter (A.5)."""
     refuse: RefuseSettings = RefuseSettings()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,10 +61,9 @@ def test_paragraphs_stay_apart() -> None:
 def test_what_the_engine_refuses_is_the_rows_reject() -> None:
     dialogue = ROLE.converse({"instruction": "Bake?", "response": "Mix."})
     next(dialogue)
-    try:
+    with pytest.raises(StopIteration) as end:
         dialogue.send([Reply(refusal=Refusal("prompt_too_long", "9 > 8"))])
-    except StopIteration as end:
-        assert end.value == Reject("prompt_too_long", "9 > 8")
+    assert end.value.value == Reject("prompt_too_long", "9 > 8")
 
 
 @given(st.text(max_size=80), st.floats(-3, 0))
