@@ -285,8 +285,8 @@ class Rewrite(Sampling):
     """lines: nothing is written; of the response's own lines those stay that the model finds
     likely, so that a weak model invents nothing."""
     min_line_logprob: float = -0.6
-    """Of that form: mean log-probability of a line's tokens, in nats. Source: the micro-world, where
-    95% of the content stayed and 79% of the noise went (docs/log.md); set it for your model."""
+    """Of that form: mean log-probability of a line's tokens, in nats. Source: the micro-world,
+    where 95% of the content stayed and 79% of the noise went; set it for your model."""
     max_tokens: Annotated[int, Field(gt=0)] = 1024
     """Source: select.max_chars, 3,000, are some 750 tokens; a rewrite is a little shorter (A.5)."""
     refuse: RefuseSettings = RefuseSettings()
