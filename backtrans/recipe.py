@@ -184,7 +184,8 @@ class Rewrite(Sampling):
 
     enabled: bool = False
     max_tokens: Annotated[int, Field(gt=0)] = 1024
-    """Source: select.max_chars, 3,000, are some 750 tokens; a rewrite is a little shorter (2408.04614 table 6)."""
+    """Source: select.max_chars, 3,000, are some 750 tokens; rewrites are a little shorter than what
+    they are made from (2408.04614 table 6)."""
     refuse: RefuseSettings = RefuseSettings()
     """Which rewrites are not taken; what is not named here is recorded only."""
     fallback: Literal["original", "drop"] = "original"
