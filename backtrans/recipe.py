@@ -142,7 +142,7 @@ class Models(Section):
     forward: Model
     rewrite: Model | None = None
     distill: Model | None = None
-    """Where it is not named, the rewriting one, as in 2408.04614 section 3.2."""
+    """Where it is not named, the rewriting one, as in 2408.04614 section 5.1."""
 
 
 class Sampling(Section):
@@ -278,7 +278,7 @@ class Training(Section):
 
 
 class Rewrite(Sampling):
-    """The rewriting role, and what is taken of what it writes. Source: 2408.04614 section 2 (3)."""
+    """The rewriting role, and what is taken of what it writes. Source: 2408.04614 section 2.2."""
 
     enabled: bool = False
     form: Literal["written", "lines"] = "written"
@@ -288,7 +288,8 @@ class Rewrite(Sampling):
     """Of that form: mean log-probability of a line's tokens, in nats. Source: the micro-world,
     where 95% of the content stayed and 79% of the noise went; set it for your model."""
     max_tokens: Annotated[int, Field(gt=0)] = 1024
-    """Source: select.max_chars, 3,000, are some 750 tokens; a rewrite is a little shorter (A.5)."""
+    """Source: select.max_chars, 3,000, are some 750 tokens; rewrites are a little shorter than what
+    they are made from (2408.04614 table 6)."""
     refuse: RefuseSettings = RefuseSettings()
     """Which rewrites are not taken; what is not named here is recorded only."""
     fallback: Literal["original", "drop"] = "original"
@@ -298,7 +299,7 @@ class Rewrite(Sampling):
 
 
 class Distill(Sampling):
-    """The baseline: a model's own answers to the same instructions. Source: 2408.04614 section 3.2,
+    """The baseline: a model's own answers to the same instructions. Source: 2408.04614 section 5.1,
     whose nucleus sampling is the same in all steps (A.2).
     """
 

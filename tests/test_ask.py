@@ -535,8 +535,8 @@ def test_a_prompt_that_was_refused_is_counted_as_asked_and_costs_no_tokens() -> 
 
 def test_a_stage_that_no_part_has_or_that_reads_nothing_is_refused() -> None:
     role = Mute()
-    with pytest.raises(ConfigError, match="'rewrite' is no role stage"):
-        RoleStage("rewrite", role, "f", (SELECT,), "m")
+    with pytest.raises(ConfigError, match="'retell' is no role stage"):
+        RoleStage("retell", role, "f", (SELECT,), "m")
     with pytest.raises(ConfigError, match="nothing upstream"):
         RoleStage("score", role, "f", (), "m")
 

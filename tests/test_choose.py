@@ -419,7 +419,9 @@ def test_refused_rewrites_are_asked_for_again_on_demand_and_the_others_stay(
 
 
 @pytest.mark.slow
-def test_a_retried_answer_takes_nothing_else_back(tmp_path: Path) -> None:
+def test_a_retried_answer_takes_nothing_else_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_spoilt(tmp_path)
     model = {**MODEL, "path": f"scripted:{__name__}:forgets"}
     changed = {"recipe__curate": KEEP, "recipe__distill": {"enabled": True}, **rewriting()}
@@ -428,19 +430,19 @@ def test_a_retried_answer_takes_nothing_else_back(tmp_path: Path) -> None:
     missing = sum(row["reject_reason"] == "answer_empty" for row in first.rows("distill"))
     assert 0 < missing < 24
     commits = {c.key: c for c in first.ledger.commits("choose")}
-    FORGETFUL.clear()
+    monkeypatch.setitem(FORGETFUL, "now", False)
     summary = Pipeline(config(tmp_path, **changed)).run(Silent(), ["answer_empty"])
     assert (summary.retried_rows, summary.retried_rows_kept) == (missing, missing)
     assert set(summary.made) == {"distill"}
     assert {c.key: c for c in first.ledger.commits("choose")} == commits
 
 
-FORGETFUL = {"yes"}
+FORGETFUL = {"now": True}
 
 
 def forgets(request: Request, seed: int) -> Reply:
     """Say nothing to some, as long as it is forgetful."""
-    silent = FORGETFUL and request.messages[0].content.startswith("Can you")
+    silent = FORGETFUL["now"] and request.messages[0].content.startswith("Can you")
     return Reply("", "stop") if silent else default(request, seed)
 
 
