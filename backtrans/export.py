@@ -93,7 +93,7 @@ def export(
         for instruction, response, tag in _pairs(split, seed)
     )
     try:
-        with _whole(out) as file:
+        with whole_file(out) as file:
             return write(rows, chosen.schema, file)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -170,8 +170,11 @@ def _write_parquet(rows: Iterator[Row], schema: pa.Schema, file: BinaryIO) -> in
 
 
 @contextmanager
-def _whole(out: Path) -> Iterator[BinaryIO]:
-    """Lend a file beside `out` that takes its name when all went well, and is removed otherwise."""
+def whole_file(out: Path) -> Iterator[BinaryIO]:
+    """Lend a file beside `out` that takes its name when all went well, and is removed otherwise.
+
+    Raises: OSError.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.parent / f".tmp-{uuid4().hex}"
     try:

@@ -105,6 +105,10 @@ REASONS: dict[str, str] = {
     # curating
     "below_a4": "expected score under the A4 threshold",
     "signal_below_floor": "a likelihood signal under the recipe's floor",
+    # evaluating and analysing
+    "choice_improbable": "neither of the two responses had a finite probability",
+    "tags_malformed": "the tagging model wrote something other than a JSON list of tags",
+    "tags_unfinished": "the tagging model ran out of tokens before its end",
 }
 """Every reason for which a row can be refused, with what it means. A part holds no other."""
 

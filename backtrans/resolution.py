@@ -53,7 +53,10 @@ class Resolved:
     def models(self) -> dict[str, str]:
         """Name each role's model, base and adapter together, by content. Raises: ModelError."""
         models = self._recipe.models
-        return {"backward": _identity(models.backward), "forward": _identity(models.forward)}
+        return {
+            "backward": model_identity(models.backward),
+            "forward": model_identity(models.forward),
+        }
 
     @cached_property
     def card_models(self) -> list[CardModel]:
@@ -172,7 +175,8 @@ def _served_anywhere(role: Backtranslate | Score) -> dict[str, Any]:
     return asdict(replace(role, adapter=None))
 
 
-def _identity(model: Model) -> str:
+def model_identity(model: Model) -> str:
+    """Name a model by its content, with what decides its answers. Raises: ModelError."""
     # The context is part of it: it decides which prompts are refused.
     settings = model.model_dump(exclude={"path", "revision", "adapter"})
     if model.engine == "scripted":

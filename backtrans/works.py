@@ -14,11 +14,11 @@ from backtrans.config import Config
 from backtrans.corpus.reader import ReaderSettings
 from backtrans.corpus.screening import ScreenSettings
 from backtrans.corpus.span import SegmentSettings
-from backtrans.engines.engine import EngineSettings
 from backtrans.placement import Workers
 from backtrans.recipe import Model
 from backtrans.resolution import Resolved, model_name
 from backtrans.retry import Retry
+from backtrans.serving import engine_settings, same_base
 from backtrans.stages.ask import AskWork, RoleStage
 from backtrans.stages.curate import CurateWork, Thresholds
 from backtrans.stages.deduplicate import DeduplicateWork
@@ -135,7 +135,7 @@ class Works:
             _label(models.forward, self._resolved.models["forward"]),
             self._resolved.earlier("score", runs),
         )
-        if _without_adapter(models.backward) == _without_adapter(models.forward):
+        if same_base(models.backward, models.forward):
             both = {"backward": models.backward, "forward": models.forward}
             return [self._ask_work(run, both, (backward, forward), retry)]
         return [
@@ -147,18 +147,7 @@ class Works:
         self, run: str, models: dict[str, Model], stages: tuple[RoleStage, ...], retry: Retry
     ) -> AskWork:
         options = self._placement.engine
-        base = next(iter(models.values()))
-        engine = EngineSettings(
-            kind=base.engine,
-            model=base.path,
-            revision=base.revision,
-            adapters={name: m.adapter for name, m in models.items() if m.adapter},
-            seed=base.seed,
-            dtype=base.dtype,
-            max_model_tokens=base.max_model_tokens,
-            chat_template=base.chat_template,
-            **options.model_dump(exclude={"device"}),
-        )
+        engine = engine_settings(models, options)
         gpus = float(options.tensor_parallel) if self._on_gpus() else 0.0
         return AskWork(self._resolved.store, engine, stages, run, retry, gpus_each=gpus)
 
@@ -196,10 +185,6 @@ class Works:
             ray_address=self._placement.ray_address,
             ray_auth_token=self._ray_auth_token,
         )
-
-
-def _without_adapter(model: Model) -> Model:
-    return model.model_copy(update={"adapter": None})
 
 
 def _label(model: Model, identity: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from backtrans import keeping
+from backtrans import keeping, measuring
 from backtrans.cli import app
 from backtrans.config import Config
 from backtrans.recipe import Select
@@ -34,7 +34,7 @@ def test_links_lead_to_files_that_are_there(document: Path) -> None:
 def test_commands_in_the_documents_exist(document: Path) -> None:
     commands = {
         command.name or command.callback.__name__
-        for each in (app, keeping.app)
+        for each in (app, keeping.app, measuring.app)
         for command in each.registered_commands
         if command.callback
     }
