@@ -185,3 +185,12 @@ def whole_file(out: Path) -> Iterator[BinaryIO]:
         unfinished.replace(out)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_json(path: Path, whole: dict[str, Any]) -> None:
+    """Write a JSON document. Raises: ConfigError where it cannot be written."""
+    try:
+        with whole_file(path) as file:
+            file.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,6 +1,6 @@
 """What an evaluation leaves: a table for people, and a file with everything.
 
-Promises: the file is there whole or not at all; it holds a row for each pair, judged or not, from
+Promises: the file holds a row for each pair, judged or not, from
 which every figure can be computed again; shares are from 0 to 1 in the file, percentages in the
 table.
 
@@ -8,21 +8,17 @@ Does not know: how figures come about.
 """
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import orjson
 from rich.table import Table
 from rich.text import Text
 
 from backtrans import __version__
-from backtrans.errors import ConfigError
 from backtrans.evaluation.contest import Contest
 from backtrans.evaluation.pairing import Pair
 from backtrans.evaluation.settings import Evaluation
 from backtrans.evaluation.verdicts import Verdict
 from backtrans.evaluation.win_rate import Figures, Rate
-from backtrans.export import whole_file
 from backtrans.records import Reject, Row
 
 FORMAT = "backtrans.evaluation/1"
@@ -68,15 +64,6 @@ def document(evaluation: Evaluation, contest: Contest, figures: Figures) -> dict
         "figures": asdict(figures),
         "rows": [row(pair, found) for pair, found in contest.judged],
     }
-
-
-def write_json(path: Path, whole: dict[str, Any]) -> None:
-    """Write a document, whole or not at all. Raises: ConfigError where it cannot be written."""
-    try:
-        with whole_file(path) as file:
-            file.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def tables(contest: Contest, figures: Figures) -> list[Table]:
