@@ -96,14 +96,15 @@ def distances(
             f"MAUVE needs {FEWEST} responses in each set, and twice as many in the first; {size}"
             " can be had"
         )
-    first = _drawn(own_texts, 2 * size, seed)
-    reference = embed(model, first[:size], pooling)
-    own = embed(model, first[size:], pooling)
-    found = [Distance(sets[0].name, sets[0].name, mauve(reference, own))]
-    for each, texts in zip(sets[1:], others, strict=True):
-        theirs = embed(model, _drawn(texts, size, seed), pooling)
-        found.append(Distance(sets[0].name, each.name, mauve(reference, theirs)))
-    return found
+    drawn = _drawn(own_texts, 2 * size, seed)
+    for texts in others:
+        drawn += _drawn(texts, size, seed)
+    vectors = embed(model, drawn, pooling)
+    reference = vectors[:size]
+    return [
+        Distance(sets[0].name, each.name, mauve(reference, vectors[start : start + size]))
+        for each, start in zip(sets, range(size, len(drawn), size), strict=True)
+    ]
 
 
 def _drawn(texts: Sequence[str], size: int, seed: int) -> list[str]:

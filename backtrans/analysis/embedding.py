@@ -68,7 +68,9 @@ def _loaded(folder: Path) -> tuple[Any, Any, str]:
         raise ModelError(f"{folder}: no folder of a model; download it first")
     import torch
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -59,13 +59,12 @@ def _lengths(accounts: Sequence[Account]) -> Table:
 def _trigrams(accounts: Sequence[Account]) -> list[Table]:
     found = []
     for what in ("instruction", "response"):
-        curves = {each.name: dict(getattr(each, f"{what}_trigrams")) for each in accounts}
-        sizes = sorted({size for points in curves.values() for size in points})
-        columns = ("Data source", *(f"{size:,}" for size in sizes))
+        curves = [dict(getattr(each, f"{what}_trigrams")) for each in accounts]
+        columns = ("Data size", *(each.name for each in accounts))
         table = _table(f"Unique trigrams of so many {what}s", columns)
-        for name, points in curves.items():
-            cells = (f"{points[size]:,}" if size in points else "" for size in sizes)
-            table.add_row(Text(name), *cells)
+        for size in sorted({size for points in curves for size in points}):
+            cells = (f"{points[size]:,}" if size in points else "" for points in curves)
+            table.add_row(f"{size:,}", *cells)
         found.append(table)
     return found
 

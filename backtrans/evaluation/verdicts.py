@@ -17,7 +17,8 @@ Outcome = Literal["win", "tie", "loss"]
 Note = Literal["", "identical", "candidate_empty", "reference_empty"]
 
 POINTS: dict[Outcome, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
-"""What an outcome adds to the discrete win rate. Source: AlpacaEval's README: ties as half."""
+"""What an outcome adds to the win rate: ties as half. Source: AlpacaEval's metrics/helpers.py,
+ZeroOneScoringRule."""
 
 
 @dataclass(frozen=True, slots=True)

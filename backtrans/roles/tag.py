@@ -23,8 +23,8 @@ PROMPT = (
     " of tags and a brief explanation of each tag. Your response have to strictly follow this JSON"
     ' format: [{"tag": str, "explanation": str}]. Please response in English.'
 )
-"""Source: 2308.07074 (InsTag) table 4, to the letter: the public tagger was trained on it. The
-method's second paper asks the same of responses (2408.04614 section 5.3)."""
+"""Source: 2308.07074 (InsTag) table 4, to the letter, since its public tagger learned from the
+answers to it. 2408.04614 section 5.3 has responses tagged the same way."""
 
 
 _SPECIAL = re.compile(r"\W+")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtrans.evaluation.length_control import length_controlled, resampled
+from backtrans.evaluation.length_control import RIDGE, length_controlled, resampled
 from backtrans.evaluation.outputs import Output
 from backtrans.evaluation.pairing import Pair
 from backtrans.evaluation.verdicts import Verdict, verdict, without_judge
@@ -238,3 +238,22 @@ def test_a_sample_in_which_each_pair_comes_once_is_the_sample_itself() -> None:
     one, lopsided, again = resampled(preferences, differences, counts)
     assert one == again == pytest.approx(length_controlled(preferences, differences).win_rate)
     assert lopsided != pytest.approx(one)
+
+
+@pytest.mark.slow
+def test_the_fit_is_the_one_that_scikit_learn_finds() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    for seed in range(5):
+        dice = np.random.default_rng(seed)
+        preferences, differences = dice.random(300), dice.normal(80, 400, 300)
+        lengths = np.tanh(differences / differences.std(ddof=1))
+        columns = np.stack([np.ones(300), lengths], axis=1)
+        # A preference of 0.7 is a win that weighs 0.7 and a loss that weighs 0.3.
+        theirs = LogisticRegression(C=1 / RIDGE, fit_intercept=False, tol=1e-10).fit(
+            np.tile(columns, (2, 1)),
+            [1] * 300 + [0] * 300,
+            sample_weight=np.concatenate([preferences, 1 - preferences]),
+        )
+        ours = length_controlled(preferences, differences)
+        assert (ours.model, ours.length) == pytest.approx(tuple(theirs.coef_[0]), abs=1e-5)
