@@ -73,8 +73,9 @@ def tables(contest: Contest, figures: Figures) -> list[Table]:
     """
     who = f"{contest.candidate} against {contest.reference}, judged by {contest.judge}"
     found = Table(title=Text(who))
-    for name in ("Model", "Data size", "Win rate - LC (%)", "Win rate (%)", "Preference (%)"):
-        found.add_column(name, justify="left" if name == "Model" else "right")
+    found.add_column("Model", overflow="fold")
+    for name in ("Data size", "LC win rate (%)", "Win rate (%)", "Preference (%)"):
+        found.add_column(name, justify="right", no_wrap=True)
     found.add_row(
         Text(contest.candidate),
         f"{figures.judged:,}",

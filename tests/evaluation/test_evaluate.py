@@ -122,6 +122,27 @@ def test_a_model_answers_on_the_engine_that_it_shares_with_its_judge(
     assert whole["roles"] == ["answer/1", "compare/1"]
 
 
+def test_an_instruction_that_the_candidates_own_engine_refuses_is_no_loss(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["Why?", "Why <<refuse>>?", "How?"]
+    rows = [{"instruction": text, "output": "word " * 10} for text in asked]
+    write_rows(tmp_path / "theirs.json", rows)
+    model = {
+        "path": "scripted:tests.evaluation.judges:answers_and_likes_length",
+        "engine": "scripted",
+        "seed": 1,  # so that it shares no engine with the judge
+    }
+    path = write_evaluation(tmp_path, "likes_length", candidate={"model": model}, min_judged=0.5)
+    _, whole = result(path, capsys)
+    answered, refused, _ = whole["rows"]
+    assert answered["candidate"].startswith("word")
+    assert (refused["outcome"], refused["reject_reason"]) == (None, "refused")
+    assert whole["figures"]["not_judged"] == {"refused": 1}
+    assert whole["figures"]["notes"] == {}
+    assert whole["usage"]["judge"]["requests"] == 4
+
+
 def test_pairs_without_a_verdict_are_counted_and_end_the_command_in_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
