@@ -1,6 +1,4 @@
-"""The commands that measure: evaluate, which asks how good a model's answers are; analyze, what a
-set of pairs is like.
-"""
+"""The commands that measure: evaluate, a model's answers; analyze, sets of pairs."""
 
 import re
 from pathlib import Path
