@@ -36,8 +36,8 @@ def common_sizes(all_sizes: Sequence[int]) -> list[int]:
 def curve(texts: Sequence[str], seed: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
     """Return those of the sizes that there are texts for, each with its different trigrams.
 
-    Memory: some 65 bytes a trigram at its highest. Trigrams are told apart by 64 bits: of 25 million, the odds that any
-    two fall together are 1 in 60,000.
+    Memory: some 65 bytes a trigram at its highest. Trigrams are told apart by 64 bits: of 25
+    million, the odds that any two fall together are 1 in 60,000.
     """
     order = np.random.default_rng(seed).permutation(len(texts))
     found, places = [], []
