@@ -13,7 +13,8 @@ import difflib
 import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,6 +24,8 @@ from backtrans.models import REGISTERED
 from backtrans.placement import Lake, Placement
 from backtrans.recipe import Model, Recipe
 from backtrans.section import Section
+
+S = TypeVar("S", bound=Section)
 
 
 class Config(Section):
@@ -37,6 +40,14 @@ def load(path: Path) -> Config:
 
     Raises: ConfigError that names the file and every key at fault.
     """
+    return _anchored(checked(path, Config), path.resolve().parent)
+
+
+def checked(path: Path, kind: type[S]) -> S:
+    """Read a YAML file that is a section of this kind, as it stands.
+
+    Raises: ConfigError that names the file and every key at fault.
+    """
     try:
         raw = yaml.safe_load(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
@@ -44,23 +55,23 @@ def load(path: Path) -> Config:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: holds no mapping; it needs the keys recipe and placement")
+        needed = " and ".join(kind.model_fields)
+        raise ConfigError(f"{path}: holds no mapping; it needs the keys {needed}")
     try:
         # As JSON: its lists are tuples where settings hold tuples, and nothing else is converted.
-        config = Config.model_validate_json(json.dumps(raw, default=str))
+        return kind.model_validate_json(json.dumps(raw, default=str))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     except ValidationError as error:
-        lines = [f"  {_explain(detail)}" for detail in error.errors()]
+        lines = [f"  {_explain(detail, kind)}" for detail in error.errors()]
         raise ConfigError("\n".join([f"{path}: {len(lines)} error(s)", *lines])) from error
-    return _anchored(config, path.resolve().parent)
 
 
-def _explain(detail: Any) -> str:
+def _explain(detail: Any, kind: type[Section]) -> str:
     location = [part for part in detail["loc"] if part != "[key]"]
     where = ".".join(str(part) for part in location)
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _fields_at(location[:-1])
+        known = _fields_at(location[:-1], kind)
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
         return f"{where}: unknown key; did you mean {near[0]!r}? Known: {', '.join(known)}"
     if detail["type"] == "missing":
@@ -69,8 +80,8 @@ def _explain(detail: Any) -> str:
     return f"{where}: {message} (is {detail['input']!r})" if where else message
 
 
-def _fields_at(location: list[Any]) -> list[str]:
-    section: Any = Config
+def _fields_at(location: list[Any], kind: type[Section]) -> list[str]:
+    section: Any = kind
     for part in location:
         section = _types(section).get(part)
     return list(_types(section))
@@ -78,46 +89,55 @@ def _fields_at(location: list[Any]) -> list[str]:
 
 def _types(section: Any) -> dict[str, Any]:
     """Return the fields of a section, or of the settings that stand as one, and their types."""
+    if get_origin(section) in (Union, UnionType):  # a section that may be left out
+        section = next(each for each in get_args(section) if each is not NoneType)
     if isinstance(section, type) and issubclass(section, BaseModel):
         return {name: field.annotation for name, field in section.model_fields.items()}
     return {field.name: field.type for field in fields(section)} if is_dataclass(section) else {}
 
 
+def anchored(path: str, folder: Path) -> str:
+    """Return a local path as one from this folder, so that it is found from anywhere."""
+    if "://" in path or path.startswith(REGISTERED):
+        return path
+    return str(folder / Path(path).expanduser())
+
+
+def anchored_model(model: Model, folder: Path) -> Model:
+    """Return a model whose folders are found from anywhere."""
+    # A name without a folder of that name beside the file is a hub id and stays as it is.
+    local = model.path.startswith((".", "/", "~")) or (folder / model.path).is_dir()
+    return model.model_copy(
+        update={
+            "path": anchored(model.path, folder)
+            if local and model.engine == "vllm"
+            else model.path,
+            "adapter": model.adapter and anchored(model.adapter, folder),
+        }
+    )
+
+
 def _anchored(config: Config, folder: Path) -> Config:
     """Make relative local paths absolute, so that workers elsewhere in the file tree find them."""
 
-    def anchored(path: str) -> str:
-        return (
-            path
-            if "://" in path or path.startswith(REGISTERED)
-            else str(folder / Path(path).expanduser())
-        )
-
-    def model(m: Model) -> Model:
-        # A name without a folder of that name beside the file is a hub id and stays as it is.
-        local = m.path.startswith((".", "/", "~")) or (folder / m.path).is_dir()
-        return m.model_copy(
-            update={
-                "path": anchored(m.path) if local and m.engine == "vllm" else m.path,
-                "adapter": m.adapter and anchored(m.adapter),
-            }
-        )
+    def at(path: str) -> str:
+        return anchored(path, folder)
 
     recipe, placement = config.recipe, config.placement
-    named = {part: model(found) for part, found in recipe.models if found is not None}
+    named = {part: anchored_model(m, folder) for part, m in recipe.models if m is not None}
     models = recipe.models.model_copy(update=named)
-    corpus = recipe.corpus.model_copy(update={"paths": [anchored(p) for p in recipe.corpus.paths]})
+    corpus = recipe.corpus.model_copy(update={"paths": [at(p) for p in recipe.corpus.paths]})
     training = recipe.training
     if training is not None:
         sources = {"seed": training.seed, "replay": training.replay}
         paths = {
-            name: source.model_copy(update={"paths": [anchored(p) for p in source.paths]})
+            name: source.model_copy(update={"paths": [at(p) for p in source.paths]})
             for name, source in sources.items()
             if source is not None
         }
         training = training.model_copy(update=paths)
     evaluations = recipe.select.evaluations
-    sets = [each.model_copy(update={"path": anchored(each.path)}) for each in evaluations.sets]
+    sets = [each.model_copy(update={"path": at(each.path)}) for each in evaluations.sets]
     select = recipe.select.model_copy(
         update={"evaluations": evaluations.model_copy(update={"sets": sets})}
     )
@@ -128,8 +148,8 @@ def _anchored(config: Config, folder: Path) -> Config:
             ),
             "placement": placement.model_copy(
                 update={
-                    "root": anchored(placement.root),
-                    "lake": placement.lake and Lake(uri=anchored(placement.lake.uri)),
+                    "root": at(placement.root),
+                    "lake": placement.lake and Lake(uri=at(placement.lake.uri)),
                 }
             ),
         }

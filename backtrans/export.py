@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import orjson
@@ -110,7 +110,7 @@ def export(
             for instruction, response, tag in _pairs(split, seed)
         )
     try:
-        with _whole(out) as file:
+        with whole_file(out) as file:
             return write(rows, schema, file)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -197,8 +197,11 @@ def _write_parquet(rows: Iterator[Row], schema: pa.Schema, file: BinaryIO) -> in
 
 
 @contextmanager
-def _whole(out: Path) -> Iterator[BinaryIO]:
-    """Lend a file beside `out` that takes its name when all went well, and is removed otherwise."""
+def whole_file(out: Path) -> Iterator[BinaryIO]:
+    """Lend a file beside `out` that takes its name when all went well, and is removed otherwise.
+
+    Raises: OSError.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.parent / f".tmp-{uuid4().hex}"
     try:
@@ -209,3 +212,12 @@ def _whole(out: Path) -> Iterator[BinaryIO]:
         unfinished.replace(out)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_json(path: Path, whole: dict[str, Any]) -> None:
+    """Write a JSON document. Raises: ConfigError where it cannot be written."""
+    try:
+        with whole_file(path) as file:
+            file.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error

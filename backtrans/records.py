@@ -121,6 +121,10 @@ REASONS: dict[str, str] = {
     "rewrite_too_short": "shorter against the original than the recipe's min_length_ratio",
     "rewrite_too_long": "longer against the original than the recipe's max_length_ratio",
     "rewrite_unscored": "the judge gave the rewrite no score",
+    # evaluating and analysing
+    "choice_improbable": "neither of the two responses had a finite probability",
+    "tags_malformed": "the tagging model wrote something other than a JSON list of tags",
+    "tags_unfinished": "the tagging model ran out of tokens before its end",
 }
 """Every reason for which a row can be refused, with what it means. A part holds no other."""
 

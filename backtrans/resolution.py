@@ -21,8 +21,8 @@ from backtrans.evaluations import EvaluationFile, EvaluationSettings
 from backtrans.ledger import fingerprint, stage_key
 from backtrans.recipe import Model, Sampling
 from backtrans.report.card import CardModel
-from backtrans.roles.answer import Answer
 from backtrans.roles.backtranslate import Backtranslate
+from backtrans.roles.distill import Distill
 from backtrans.roles.lines import KeepLines
 from backtrans.roles.rewrite import Rewrite
 from backtrans.roles.score import Score
@@ -32,6 +32,7 @@ from backtrans.stages import select as select_stage
 from backtrans.store import StoreSettings
 from backtrans.thresholds import Thresholds
 from backtrans.trained import ROLES, Trained
+from backtrans.training.pairs import RoleName
 
 MAX_EARLIER = 4
 """How many earlier recipes' answers are looked for. Source: this project's choice: each costs a
@@ -73,23 +74,14 @@ class Resolved:
         return {part: self._identity(part, model) for part, model in self.playing.items()}
 
     def _identity(self, part: str, model: Model) -> str:
-        # The context is part of it: it decides which prompts are refused.
-        settings = model.model_dump(exclude={"path", "revision", "adapter", "trained"})
         if model.engine == "scripted":
-            served = self.served.get(part, model)
-            return fingerprint(model.path, {**settings, "seed": served.seed})
+            return model_identity(self.served[part])
         if model.trained:
-            name: str | None = self.trained.fingerprint(
-                "backward" if part == "backward" else "forward"
-            )
+            role: RoleName = "backward" if part == "backward" else "forward"
+            name: str | None = self.trained.fingerprint(role)
         else:
             name = self.trained.check(model)
-        if name is not None:
-            return fingerprint(name, settings)
-        if model.adapter:
-            check_base(model.adapter, model.path, model.revision)
-        adapter = model_fingerprint(model.adapter, None) if model.adapter else None
-        return fingerprint(model_fingerprint(model.path, model.revision), adapter, settings)
+        return model_identity(model) if name is None else fingerprint(name, _answering(model))
 
     @cached_property
     def trained(self) -> Trained:
@@ -257,9 +249,9 @@ class Resolved:
         return Rewrite(_generate(said), adapter)
 
     @cached_property
-    def distill(self) -> Answer:
+    def distill(self) -> Distill:
         """The distilled role of the recipe."""
-        return Answer(_generate(self._recipe.distill), self._adapter("distill"))
+        return Distill(_generate(self._recipe.distill), self._adapter("distill"))
 
     def _adapter(self, part: str) -> str | None:
         model = self.served.get(part)
@@ -282,12 +274,31 @@ def _generate(sampling: Sampling) -> Generate:
     return Generate(sampling.max_tokens, sampling.temperature, sampling.top_p)
 
 
-AnyRole = Backtranslate | Score | Rewrite | KeepLines | Answer
+AnyRole = Backtranslate | Score | Rewrite | KeepLines | Distill
 
 
 def _served_anywhere(role: AnyRole) -> dict[str, Any]:
     """Return a role's fields without its adapter's name: the slot changes no answer."""
     return asdict(replace(role, adapter=None))
+
+
+def model_identity(model: Model) -> str:
+    """Name a model by its content, with what decides its answers.
+
+    Raises: ModelError for what cannot be read, and for an adapter of another base.
+    """
+    if model.engine == "scripted":
+        return fingerprint(model.path, _answering(model))
+    if model.adapter:
+        check_base(model.adapter, model.path, model.revision)
+    adapter = model_fingerprint(model.adapter, None) if model.adapter else None
+    return fingerprint(model_fingerprint(model.path, model.revision), adapter, _answering(model))
+
+
+def _answering(model: Model) -> dict[str, Any]:
+    """Return what decides a model's answers beside its weights."""
+    # The context is part of it: it decides which prompts are refused.
+    return model.model_dump(exclude={"path", "revision", "adapter", "trained"})
 
 
 def model_name(model: Model) -> str:

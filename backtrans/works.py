@@ -14,12 +14,12 @@ from backtrans.config import Config
 from backtrans.corpus.reader import ReaderSettings
 from backtrans.corpus.screening import ScreenSettings
 from backtrans.corpus.span import SegmentSettings
-from backtrans.engines.engine import EngineSettings
 from backtrans.placement import Workers, on_gpus
 from backtrans.recipe import Model
 from backtrans.resolution import Resolved, model_name
 from backtrans.retry import Retry
 from backtrans.roles.role import Role
+from backtrans.serving import engine_settings, without_adapter
 from backtrans.stages.ask import AskWork, RoleStage
 from backtrans.stages.choose import Choice, ChooseWork
 from backtrans.stages.curate import CurateWork
@@ -157,7 +157,7 @@ class Works:
         """Return one work for each run of stages, in their order, whose models have one base."""
         works = []
         served = self._resolved.served
-        for _, group in groupby(upstream, lambda stage: _without_adapter(served[PARTS[stage]])):
+        for _, group in groupby(upstream, lambda stage: without_adapter(served[PARTS[stage]])):
             stages = tuple(group)
             roles = tuple(self._role_stage(stage, upstream[stage], runs) for stage in stages)
             models = {PARTS[stage]: served[PARTS[stage]] for stage in stages}
@@ -187,18 +187,7 @@ class Works:
         self, run: str, models: dict[str, Model], stages: tuple[RoleStage, ...], retry: Retry
     ) -> AskWork:
         options = self._placement.engine
-        base = next(iter(models.values()))
-        engine = EngineSettings(
-            kind=base.engine,
-            model=base.path,
-            revision=base.revision,
-            adapters={name: m.adapter for name, m in models.items() if m.adapter},
-            seed=base.seed,
-            dtype=base.dtype,
-            max_model_tokens=base.max_model_tokens,
-            chat_template=base.chat_template,
-            **options.model_dump(exclude={"device"}),
-        )
+        engine = engine_settings(models, options)
         gpus = float(options.tensor_parallel) if on_gpus(self._placement) else 0.0
         return AskWork(
             self._resolved.store,
@@ -250,10 +239,6 @@ class Works:
             ray_address=self._placement.ray_address,
             ray_auth_token=self._ray_auth_token,
         )
-
-
-def _without_adapter(model: Model) -> Model:
-    return model.model_copy(update={"adapter": None})
 
 
 def _label(model: Model, identity: str) -> str:

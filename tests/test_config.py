@@ -8,7 +8,9 @@ import yaml
 from backtrans.config import Config, differences, load
 from backtrans.errors import ConfigError
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.yaml"))
+EVERY = sorted((Path(__file__).parent.parent / "examples").glob("*.yaml"))
+EXAMPLES = [path for path in EVERY if "recipe" in yaml.safe_load(path.read_bytes())]
+"""Of runs; those of evaluations are loaded in tests/evaluation."""
 
 SMALLEST = """
 recipe:
@@ -112,3 +114,9 @@ def test_a_recipe_change_is_told_field_by_field(tmp_path: Path) -> None:
         "score.form: 'constrained' -> 'reasoned'",
         "curate.a5: 4.5 -> 4.25",
     ]
+
+
+def test_an_unknown_key_in_a_section_that_may_be_left_out_is_named_too(tmp_path: Path) -> None:
+    text = SMALLEST + "  lake: {uri: x, url: y}\n"
+    with pytest.raises(ConfigError, match=r"placement\.lake\.url: unknown key.*'uri'"):
+        load(written(tmp_path, text))

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from backtrans import keeping, learning
+from backtrans import keeping, learning, measuring
+from backtrans.analysis.complexity import TaggingFile
 from backtrans.cli import app
 from backtrans.config import Config
+from backtrans.evaluation.settings import EvaluationFile
 from backtrans.recipe import Select
 from backtrans.snapshots import PUBLISHED
 
@@ -34,7 +36,7 @@ def test_links_lead_to_files_that_are_there(document: Path) -> None:
 def test_commands_in_the_documents_exist(document: Path) -> None:
     commands = {
         command.name or command.callback.__name__
-        for each in (app, keeping.app, learning.app)
+        for each in (app, keeping.app, learning.app, measuring.app)
         for command in each.registered_commands
         if command.callback
     }
@@ -60,3 +62,12 @@ def test_what_the_documents_say_of_selecting_is_a_section_that_loads() -> None:
 def test_every_column_of_a_split_is_documented() -> None:
     documented = set(re.findall(r"\w+", (ROOT / "docs/splits.md").read_text()))
     assert set(PUBLISHED.names) <= documented
+
+
+def test_what_the_documents_say_of_evaluating_and_tagging_is_a_file_that_loads() -> None:
+    blocks = (ROOT / "docs/evaluate.md").read_text().split("```yaml")[1:]
+    for block in blocks:
+        said = yaml.safe_load(block.split("```")[0])
+        kind = TaggingFile if "tagging" in said else EvaluationFile
+        kind.model_validate_json(json.dumps(said))
+    assert len(blocks) == 3

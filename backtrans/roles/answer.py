@@ -1,43 +1,42 @@
-"""The distilled role: what does a model itself answer, without any document?
+"""The answering role: an instruction, as a user would give it, and what the model writes.
 
-The baseline to which rewriting is compared: the same instructions, the model's own knowledge.
-
-Knows how an instruction is put and an answer read; does not know which model answers.
+Knows the sentence that may follow an instruction; does not know which model answers, or whether its
+answer is any good.
 """
 
 from dataclasses import dataclass
 
 from backtrans.dialogue import Generate, Message, Request
-from backtrans.records import Reject, Row
-from backtrans.roles.role import Dialogue, refusal
+from backtrans.records import Row
+from backtrans.roles.role import SEED_TAG, Dialogue, refusal
 
 
-def render(instruction: str) -> tuple[Message, ...]:
-    """Return the messages that ask for an answer: the instruction and nothing else.
-
-    Source: 2408.04614 section 5.1: the model is fed the instructions and answers directly.
-    """
-    return (Message("user", instruction),)
+def render(instruction: str, tag: str) -> tuple[Message, ...]:
+    """Return the instruction as the user's turn, the tag after it where there is one."""
+    return (Message("user", f"{instruction} {tag}" if tag else instruction),)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Asks for one answer an instruction.
+    """Asks for one answer an instruction. What ran out of tokens is kept as far as it came.
 
-    Source: temperature 1.0 and top_p 0.9 are 2408.04614 A.2's; the recipe decides.
+    Source: 2408.04614 A.4: the questions of AlpacaEval with the tag of the training data.
     """
 
     sampling: Generate
+    tag: str = SEED_TAG
     adapter: str | None = None
     version: str = "answer/1"
 
     def converse(self, row: Row) -> Dialogue:
-        """Ask once. Row in: `instruction`. Fields out: `answer`."""
-        replies = yield (Request(render(row["instruction"]), self.sampling, self.adapter),)
+        """Ask once. Row in: `instruction`. Fields out: `output`, `output_tokens`, `unfinished`."""
+        request = Request(render(row["instruction"], self.tag), self.sampling, self.adapter)
+        replies = yield (request,)
         if (refused := refusal(replies)) is not None:
             return refused
-        reply = replies[0]
-        if reply.finish == "length":
-            return Reject("answer_unfinished", f"{reply.output_tokens} tokens, no end")
-        answer = reply.text.strip()
-        return {"answer": answer} if answer else Reject("answer_empty")
+        (reply,) = replies
+        return {
+            "output": reply.text,
+            "output_tokens": reply.output_tokens,
+            "unfinished": reply.finish == "length",
+        }

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from backtrans.dialogue import Generate, Message, Refusal, Reply
 from backtrans.records import Reject, Row
 from backtrans.roles import answer, rewrite
-from backtrans.roles.answer import Answer
+from backtrans.roles.distill import Distill
 from backtrans.roles.rewrite import Rewrite
 from backtrans.roles.role import Role
 
 REWRITE = Rewrite(Generate(max_tokens=64), adapter="rewrite")
-ANSWER = Answer(Generate(max_tokens=64), adapter="distill")
+ANSWER = Distill(Generate(max_tokens=64), adapter="distill")
 PAIR = {"instruction": "How long?", "response": "Boil it."}
 
 
