@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from backtrans.dialogue import Generate, Message, Refusal, Reply
 from backtrans.records import Reject, Row
-from backtrans.roles import answer, rewrite
+from backtrans.roles import distill, rewrite
 from backtrans.roles.distill import Distill
 from backtrans.roles.rewrite import Rewrite
 from backtrans.roles.role import Role
@@ -121,7 +121,7 @@ def test_a_refusal_becomes_a_reject_with_its_count(role: Role) -> None:
 
 
 def test_the_baseline_is_asked_the_instruction_alone() -> None:
-    assert answer.render("How long?") == (Message("user", "How long?"),)
+    assert distill.render("How long?") == (Message("user", "How long?"),)
     assert answered(ANSWER, Reply(text=" Six.\n", finish="stop")) == {"answer": "Six."}
     assert answered(ANSWER, Reply(text=" \n", finish="stop")) == Reject("answer_empty")
     cut = Reply(text="Six", finish="length", output_tokens=64)

@@ -76,8 +76,6 @@ def test_a_trained_model_needs_a_seed_and_has_no_adapter_of_its_own() -> None:
         Recipe.model_validate_json(recipe(path="m", trained=True))
     with pytest.raises(ValidationError, match="no adapter to begin with"):
         Recipe.model_validate_json(recipe(path="m", trained=True, adapter="a"))
-    with pytest.raises(ValidationError, match="engine vllm"):
-        Recipe.model_validate_json(recipe(path="m", trained=True, engine="scripted"))
 
 
 def job(batch: int, spread: Spread) -> Job:
