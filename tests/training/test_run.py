@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from backtrans import custody
 from backtrans.cli import app
 from backtrans.config import load
 from backtrans.errors import ConfigError
@@ -220,3 +221,15 @@ def test_an_adapter_of_another_base_is_refused_before_anything_is_asked(planned:
     path = written(planned, recipe__models={"backward": model, "forward": {"path": "./base"}})
     with pytest.raises(ModelError, match=rf"trained on another base: on {'f' * 24}"):
         models(path)
+
+
+def test_a_sweep_takes_what_no_model_names_and_leaves_the_models(planned: Path) -> None:
+    pipeline = Pipeline(load(written(planned)))
+    store = pipeline.ledger.store
+    for key in ("models/a/one/weights", "training/a/examples.parquet", "training/a/x.json"):
+        store.put(key, b"")
+    found = custody.orphans(pipeline, -1.0)
+    assert found == ["models/a/one/weights", "training/a/examples.parquet", "training/a/x.json"]
+    assert custody.orphans(pipeline, 3600.0) == []
+    custody.sweep(pipeline, found)
+    assert list(store.list()) == []
