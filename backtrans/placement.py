@@ -48,7 +48,8 @@ class TrainingOptions(Section):
     """Each has a GPU, where engines have. More than one needs `runtime: ray`."""
     examples_each: Annotated[int, Field(gt=0)] = 8
     """What one takes at once; the rest of a batch is accumulated."""
-    checkpoint_steps: Annotated[int, Field(gt=0)] = 100
+    checkpoint_steps: Annotated[int, Field(ge=0)] = 100
+    """0: none. A sharded model's is gathered in one worker's main memory: 12 bytes a parameter."""
     sharded: bool | None = None
     """FSDP. None: as the preset says, where there are several workers."""
     recompute: bool | None = None

@@ -177,9 +177,10 @@ class Trained:
         said = self._placement.training
         preset = PRESETS.get(self._section(role).preset or "")
         many = said.workers > 1
+        gpus_each = 1.0 if on_gpus(self._placement) else 0.0
         sharded = said.sharded
         if sharded is None:
-            sharded = many and preset is not None and preset.sharded
+            sharded = many and gpus_each > 0 and preset is not None and preset.sharded
         recompute = said.recompute
         if recompute is None:
             recompute = preset is not None and preset.recompute
@@ -187,7 +188,7 @@ class Trained:
             raise ConfigError("placement.training.workers: more than 1 needs runtime: ray")
         return Spread(
             workers=said.workers,
-            gpus_each=1.0 if on_gpus(self._placement) else 0.0,
+            gpus_each=gpus_each,
             examples_each=said.examples_each,
             checkpoint_steps=said.checkpoint_steps,
             sharded=sharded,

@@ -14,7 +14,7 @@ from backtrans.analysis.complexity import TaggingFile
 from backtrans.cli import app
 from backtrans.config import Config
 from backtrans.evaluation.settings import EvaluationFile
-from backtrans.recipe import Select
+from backtrans.recipe import Recipe, Select
 from backtrans.snapshots import PUBLISHED
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +57,12 @@ def test_what_the_documents_say_of_selecting_is_a_section_that_loads() -> None:
         said = yaml.safe_load(block.split("```")[0])["recipe"]["select"]
         Select.model_validate_json(json.dumps(said))
     assert blocks
+
+
+def test_what_the_documents_say_of_training_is_a_section_that_loads() -> None:
+    block = (ROOT / "docs/training.md").read_text().split("```yaml")[1].split("```")[0]
+    said = yaml.safe_load(block)["recipe"]
+    Recipe.model_validate_json(json.dumps(said | {"corpus": {"paths": ["x"]}}))
 
 
 def test_every_column_of_a_split_is_documented() -> None:

@@ -1,15 +1,18 @@
 """The registry: a model is there whole or not at all, and comes back byte by byte."""
 
 import hashlib
+import pickle
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from backtrans.engines.engine import EngineSettings
 from backtrans.errors import ModelError, StoreError
 from backtrans.models import FOLDER, REGISTERED, Metrics, Registered, Registry
-from backtrans.store import Store
+from backtrans.stages import ask
+from backtrans.store import Store, StoreSettings
 
 NAME = "a" * 24
 FILES = {"adapter_config.json": b"{}", "adapter_model.safetensors": b"weights" * 100}
@@ -98,8 +101,25 @@ def test_a_file_that_is_not_what_was_registered_is_not_served(
     assert not list((tmp_path / "cache").glob("*")), "a broken download leaves nothing"
 
 
-def test_many_who_fetch_at_once_have_one_folder(moto_settings: object, tmp_path: Path) -> None:
-    registry = Registry(Store(moto_settings))  # type: ignore[arg-type]
+def test_a_worker_opens_its_engine_on_the_model_that_it_fetched(
+    moto_settings: StoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(Registry(Store(moto_settings)), tmp_path / "made")
+    opened: list[EngineSettings] = []
+    monkeypatch.setattr(ask, "open_engine", opened.append)
+    engine = EngineSettings("vllm", "/base", adapters={"backward": REGISTERED + NAME})
+    work = ask.AskWork(moto_settings, engine, (), "r", model_cache=str(tmp_path / "cache"))
+    pickle.loads(pickle.dumps(work)).open()
+    assert opened[0].model == "/base"
+    folder = Path(opened[0].adapters["backward"])
+    assert folder.parent == tmp_path / "cache"
+    assert contents(folder) == FILES
+
+
+def test_many_who_fetch_at_once_have_one_folder(
+    moto_settings: StoreSettings, tmp_path: Path
+) -> None:
+    registry = Registry(Store(moto_settings))
     register(registry, tmp_path / "made")
     found: list[Path] = []
     threads = [

@@ -118,10 +118,15 @@ class Spread:
     workers: int = 1
     gpus_each: float = 0.0
     examples_each: int = 8
-    checkpoint_steps: int = 100
+    checkpoint_steps: int = 100  # 0: none, and a kill begins anew
     sharded: bool = False  # FSDP: each worker holds a share of weights, gradients and moments
     recompute: bool = False  # activations in the backward pass, for memory
     max_failures: int = 3  # how often lost workers are started anew
+
+    def __post_init__(self) -> None:
+        if self.sharded and self.gpus_each == 0:
+            # accelerate would train unsharded there, and not say so.
+            raise ConfigError("a sharded training (FSDP) needs GPUs")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ workers; checkpoints lie in the store, and a training that goes on from one ends
 never stopped (on a CPU: with the same weights); a loss or a gradient that is no finite number stops
 it before anything is kept of that step.
 
-Weights and adapters are safetensors. The optimizer's, the schedule's and the generators' states
-are torch files, and are read with `weights_only=True`, so that they can run no code.
+Weights and adapters are safetensors. The optimizer's, the schedule's and the generators' states,
+and a sharded model's weights in a checkpoint, are torch files, and are read with
+`weights_only=True`, so that they can run no code.
 
 Does not know: where it runs, the configuration. Imports torch, TRL and PEFT (some ten seconds), so
 nothing imports this but what starts a worker.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backtrans.errors import StoreError
-from backtrans.store import Store
+from backtrans.store import Store, StoreSettings
 from backtrans.training.room import FOLDER, Failure, Progress, Room, orphans
 
 
@@ -69,9 +69,9 @@ def test_progress_and_failures_are_heard_until_all_is_cleared(
 
 
 def test_a_training_under_way_is_no_leftover_however_old_its_examples_are(
-    local_settings: object, tmp_path: Path
+    local_settings: StoreSettings, tmp_path: Path
 ) -> None:
-    store = Store(local_settings)  # type: ignore[arg-type]
+    store = Store(local_settings)
     room = Room(store, "f" * 24)
     room.put_examples(b"rows")
     before = max(info.modified for info in store.list(FOLDER)) + 0.001
