@@ -144,9 +144,13 @@ def test_an_over_long_line_is_refused_wherever_it_stands() -> None:
     assert outcomes(read(b'{"text":"%s"}\n' % (b"a" * 89), max_line_bytes=100)) == ["a" * 89]
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
-def test_an_over_long_line_is_passed_over_without_being_held(compress) -> None:  # type: ignore[no-untyped-def]
-    data = compress(b'{"text": "' + b"a" * 150_000_000 + b'"}\n' + lines_of(2))
+@pytest.mark.parametrize(
+    ("compress", "size"),
+    [(gzip.compress, 40_000_000), (zstandard.compress, 150_000_000)],
+    ids=["gzip", "zstd"],  # a KiB of zstd may be 40 MB
+)
+def test_an_over_long_line_is_passed_over_without_being_held(compress, size: int) -> None:  # type: ignore[no-untyped-def]
+    data = compress(b'{"text": "' + b"a" * size + b'"}\n' + lines_of(2))
     tracemalloc.start()
     try:
         records = read(data, max_line_bytes=1_000_000)
@@ -154,13 +158,14 @@ def test_an_over_long_line_is_passed_over_without_being_held(compress) -> None: 
     finally:
         tracemalloc.stop()
     assert outcomes(records) == ["line_too_long", "document 0", "document 1"]
-    assert peak_bytes < 100_000_000
+    assert peak_bytes < size * 2 // 3
 
 
 def test_a_bomb_of_lines_ends_at_the_cap() -> None:
-    records = read(gzip.compress(lines_of(60_000)), max_decoded_bytes=1_500_000)
+    bomb = gzip.compress((b'{"text":"%s"}\n' % (b"a" * 900)) * 3_000)
+    records = read(bomb, max_decoded_bytes=1_500_000)
     assert outcomes(records)[-1] == "unreadable_rest"
-    assert 1 < len(records) < 60_000
+    assert 1 < len(records) < 3_000
     assert "max_decoded_bytes" in detail(records[-1])
 
 
@@ -223,9 +228,15 @@ def varied_lines(n: int) -> tuple[bytes, list[str]]:
 
 
 @pytest.mark.usefixtures("isal")
-@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
-def test_a_stream_cut_off_anywhere_gives_the_rows_before_and_one_reject(compress) -> None:  # type: ignore[no-untyped-def]
-    data, texts = varied_lines(15_000)
+@pytest.mark.parametrize(
+    ("compress", "lines", "last_read"),
+    [(gzip.compress, 6_000, 5_999), (zstandard.compress, 15_000, 10_000)],
+    ids=["gzip", "zstd"],
+)
+def test_a_stream_cut_off_anywhere_gives_the_rows_before_and_one_reject(  # type: ignore[no-untyped-def]
+    compress, lines: int, last_read: int
+) -> None:
+    data, texts = varied_lines(lines)
     whole = compress(data)
     read_rows = []
     for length in [*range(4, len(whole), len(whole) // 9), len(whole) - 1]:
@@ -240,7 +251,7 @@ def test_a_stream_cut_off_anywhere_gives_the_rows_before_and_one_reject(compress
         read_rows.append(len(before))
     assert len(read_rows) > 5
     assert read_rows == sorted(read_rows)
-    assert read_rows[-1] >= (14_999 if compress is gzip.compress else 10_000)
+    assert read_rows[-1] >= last_read
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.95])
@@ -286,14 +297,14 @@ class BrokenLine(io.BytesIO):
     """A connection that is lost after some bytes."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if self.tell() > 100_000:
+        if self.tell() > 30_000:
             raise OSError("connection reset")
         return super().read(size)
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress, bytes])
 def test_a_failing_read_is_never_taken_for_damage_to_the_data(compress) -> None:  # type: ignore[no-untyped-def]
-    data, _ = varied_lines(60_000)
+    data, _ = varied_lines(10_000)
     with pytest.raises(OSError, match="connection reset"):
         list(documents(BrokenLine(compress(data)), "corpus.jsonl", ReaderSettings()))
 

@@ -236,7 +236,7 @@ texts = st.lists(
 ).map("\n".join)  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(texts | st.text(max_size=80), st.integers(0, 30), st.integers(0, 60))
 def test_segments_lie_in_the_text_apart_in_order_and_in_the_range(
     text: str, min_chars: int, more: int
@@ -254,7 +254,7 @@ def test_segments_lie_in_the_text_apart_in_order_and_in_the_range(
         last = span.end
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(texts, st.integers(0, 30), st.integers(0, 60))
 @example(" ==========\n# A", 11, 0)
 @example("#\u2003", 0, 1)

@@ -286,13 +286,14 @@ def test_what_is_no_name_is_refused(local_settings: StoreSettings, name: str) ->
 
 def test_a_late_attempt_leaves_an_orphan_that_nothing_reads(ledger: Ledger) -> None:
     early, late = part_of(by="early"), part_of(kept=2, too_short=2, by="late")
-    finished = threading.Event()
+    looked, finished = threading.Event(), threading.Event()
 
     class SlowStore(Store):
         """Stops the late attempt between its look and its part."""
 
         def put_new(self, key: str, data: bytes) -> bool:
             if key.startswith("parts/"):
+                looked.set()
                 assert finished.wait(60)
             return super().put_new(key, data)
 
@@ -300,6 +301,7 @@ def test_a_late_attempt_leaves_an_orphan_that_nothing_reads(ledger: Ledger) -> N
         zombie = pool.submit(
             Ledger(SlowStore(ledger.store.settings)).commit, record(late, "late"), late
         )
+        assert looked.wait(60)
         assert ledger.commit(record(early, "early"), early)
         finished.set()
         assert not zombie.result(60)

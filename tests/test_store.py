@@ -373,8 +373,10 @@ def test_a_prefix_is_listed_without_walking_the_rest(
         walked.append(Path(path).relative_to(local_settings.root).as_posix())
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", seen)
-    assert keys(store, "commits/select/") == ["commits/select/1", "commits/select/deep/2"]
+    with monkeypatch.context() as watched:
+        watched.setattr(os, "scandir", seen)
+        found = keys(store, "commits/select/")
+    assert found == ["commits/select/1", "commits/select/deep/2"]
     assert walked == ["commits/select", "commits/select/deep"]
 
 

@@ -7,6 +7,7 @@ Does not know: file formats, where a file lies.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Literal
 
 from backtrans.records import Reject
@@ -49,6 +50,8 @@ class Unread(Provenance):
 Record = tuple[int, Document | Unread]
 """A row's zero-based number in its object, and what the row gave."""
 
+_VALUES = attrgetter(*(field.name for field in fields(Provenance)))
+
 LONGEST_KEPT_CHARS = 1_000
 """An id up to this length is kept where a row's provenance is dropped. Source: far over any URL
 that serves as one, and little in a shard."""
@@ -59,8 +62,7 @@ def bounded(record: Document | Unread, max_provenance_chars: int) -> Document | 
 
     Of a refused one no more is kept than its id.
     """
-    values = [getattr(record, field.name) for field in fields(Provenance)]
-    chars = sum(len(value) for value in values if value is not None)
+    chars = sum([len(value) for value in _VALUES(record) if value is not None])
     if chars <= max_provenance_chars:
         return record
     known = record.id if len(record.id or "") <= LONGEST_KEPT_CHARS else None

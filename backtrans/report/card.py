@@ -11,10 +11,11 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from backtrans.records import REASONS
@@ -81,26 +82,21 @@ class Card:
             del shown[0]
         most_rows = max(rows.values())
         most = max((count for *_, count in shown), default=0)
-        text = (
-            _environment()
-            .get_template("card.md.j2")
-            .render(
-                header=Markup(_header(self, rows)),  # noqa: S704
-                withdrawn=self.stages[-1].kept - most_rows if self.stages else 0,
-                name=self.name,
-                rows=rows,
-                most_rows=most_rows,
-                rewritten="choose" in {stage.stage for stage in self.stages},
-                stages=self.stages,
-                rejects=[(s.stage, why, n) for s in self.stages for why, n in s.rejects.items()],
-                reasons=REASONS,
-                histogram=shown,
-                bars=["█" * -(-BAR_WIDTH * count // most) for *_, count in shown],
-                models=self.models,
-                run=self.run,
-                made_at=self.made_at,
-                recipe=yaml.safe_dump(self.recipe, sort_keys=False, allow_unicode=True),
-            )
+        text = _template().render(
+            header=Markup(_header(self, rows)),  # noqa: S704
+            withdrawn=self.stages[-1].kept - most_rows if self.stages else 0,
+            name=self.name,
+            rows=rows,
+            rewritten="choose" in {stage.stage for stage in self.stages},
+            stages=self.stages,
+            rejects=[(s.stage, why, n) for s in self.stages for why, n in s.rejects.items()],
+            reasons=REASONS,
+            histogram=shown,
+            bars=["█" * -(-BAR_WIDTH * count // most) for *_, count in shown],
+            models=self.models,
+            run=self.run,
+            made_at=self.made_at,
+            recipe=yaml.safe_dump(self.recipe, sort_keys=False, allow_unicode=True),
         )
         return text.encode()
 
@@ -128,7 +124,8 @@ def _header(card: Card, rows: dict[str, int]) -> str:
     )
 
 
-def _environment() -> Environment:
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("backtrans", "report"),
         autoescape=True,  # `text` escapes for Markdown too, and `fenced` needs none
@@ -136,7 +133,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(text=_text, fenced=_fenced, number=lambda count: f"{count:,}")
-    return environment
+    return environment.get_template("card.md.j2")
 
 
 def _text(value: str) -> Markup:

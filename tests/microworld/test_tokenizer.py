@@ -17,7 +17,7 @@ ENCODER = tokenizer.Encoder(BASE)
 @pytest.fixture(scope="module")
 def hugging_face() -> Any:
     transformers = pytest.importorskip("transformers")
-    return transformers.AutoTokenizer.from_pretrained(BASE)
+    return transformers.PreTrainedTokenizerFast.from_pretrained(BASE)
 
 
 @given(st.text(max_size=200))
@@ -42,6 +42,18 @@ def test_one_digit_token_follows_the_score_prefix(digit: str) -> None:
 def test_control_tokens_have_the_first_ids(hugging_face: Any) -> None:
     for token, number in ENCODER.control.items():
         assert hugging_face.convert_tokens_to_ids(token) == number
+
+
+@pytest.mark.slow  # what it imports takes 6 seconds
+def test_whoever_opens_the_base_by_its_folder_gets_this_tokenizer(hugging_face: Any) -> None:
+    from transformers import AutoTokenizer
+
+    found = AutoTokenizer.from_pretrained(BASE)
+    assert found.get_vocab() == hugging_face.get_vocab()
+    assert found.special_tokens_map == hugging_face.special_tokens_map
+    assert found.chat_template == hugging_face.chat_template
+    text = "Score: 5 <|end|> naïve"
+    assert found(text)["input_ids"] == hugging_face(text)["input_ids"]
 
 
 def test_the_prompts_are_cheap() -> None:
