@@ -87,6 +87,7 @@ class Card:
             withdrawn=self.stages[-1].kept - most_rows if self.stages else 0,
             name=self.name,
             rows=rows,
+            most_rows=most_rows,
             rewritten="choose" in {stage.stage for stage in self.stages},
             stages=self.stages,
             rejects=[(s.stage, why, n) for s in self.stages for why, n in s.rejects.items()],
