@@ -1,5 +1,6 @@
 """A training's room in the store: checkpoints are whole or not there, and only the last is kept."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,10 @@ def test_a_training_under_way_is_no_leftover_however_old_its_examples_are(
     store = Store(local_settings)
     room = Room(store, "f" * 24)
     room.put_examples(b"rows")
-    before = max(info.modified for info in store.list(FOLDER)) + 0.001
+    (examples,) = store.list(FOLDER)
+    long_ago = examples.modified - 60
+    os.utime(store.url(examples.key), (long_ago, long_ago))
+    before = long_ago + 30
     checkpoint(room, tmp_path, 5)
     assert orphans(store, before) == []
     assert orphans(store, before + 3600) == sorted(info.key for info in store.list(FOLDER))
