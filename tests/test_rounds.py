@@ -17,6 +17,7 @@ from backtrans.snapshots import snapshots
 from backtrans.takedown import asked, record
 
 from . import jobs
+from .cuts import Cut, CutOff
 
 SEED = [{"instruction": f"Ask {k}", "output": f"Answer {k}"} for k in range(5)]
 
@@ -122,6 +123,38 @@ def test_a_loop_that_died_in_a_training_ends_where_it_would_have(
     rounds.run(2, jobs.Silent())
     assert list(rounds.compared()) == list(untouched.compared())
     assert models(rounds) == models(untouched)
+
+
+def rows(rounds: Rounds) -> list[dict[str, Any]]:
+    """Return what is published, but for the folder of its corpus."""
+    return [{**row, "object": ""} for row in jobs.published(rounds.first)]
+
+
+@pytest.mark.slow
+def test_a_loop_that_is_cut_off_at_any_change_to_the_store_ends_where_it_would_have(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    def fresh(name: str) -> Rounds:
+        folder = tmp_path_factory.mktemp(name)
+        jobs.write_corpus(folder, files=1, each=24)
+        forward = {"path": "scripted:default", "engine": "scripted", "trained": True}
+        return Rounds(job(folder, recipe__models__forward=forward))
+
+    counting = CutOff()
+    with counting.on():
+        untouched = fresh("untouched")
+        untouched.run(2, jobs.Silent())
+    whole = list(untouched.compared())
+    assert len(whole) == 2
+    assert counting.changes > 40
+    for nth in range(2, counting.changes + 1, 3):
+        rounds = fresh(f"cut-{nth}")
+        with CutOff(nth).on(), pytest.raises(Cut):
+            rounds.run(2, jobs.Silent())
+        rounds.run(2, jobs.Silent())
+        assert list(rounds.compared()) == whole, nth
+        assert models(rounds) == models(untouched)
+        assert rows(rounds) == rows(untouched)
 
 
 def test_a_first_model_that_is_trained_on_the_seed_is_trained_first(folder: Path) -> None:
