@@ -69,8 +69,13 @@ class Trained:
             "forward": gathered(self.seed, self.replay),
         }
 
-    def data(self, role: RoleName) -> TrainingData:
-        """Return what a role's first model is trained on: the seed, and what is replayed."""
+    def data(self, role: RoleName, augmented: Iterable[TrainingPair] = ()) -> TrainingData:
+        """Return what a role's model is trained on: the seed, what is replayed, and such pairs as
+        a round has curated; without these it is the first model's.
+        """
+        if more := tuple(augmented):
+            replay = self.replay if role == "forward" else ()
+            return gathered([*self.seed, *more], replay)
         return self._data[role]
 
     def settings(self, role: RoleName) -> TrainingSettings:
@@ -113,14 +118,21 @@ class Trained:
         key = f"models/{model.fingerprint}/{model.attempt}/{model.files[0].name}"
         return self._registry.store.url(key).rsplit("/", 1)[0]
 
-    def train(self, role: RoleName, run: str, say: Callable[[str], None]) -> Registered:
+    def train(
+        self,
+        role: RoleName,
+        run: str,
+        say: Callable[[str], None],
+        augmented: Iterable[TrainingPair] = (),
+    ) -> Registered:
         """Train a role's model unless it is registered; Ray, where it is used, is joined already.
 
+        `augmented`: pairs that a round has curated, beside the seed; they give another model.
         Raises: TrainingDiverged, TrainingFailed, ModelError, InputError, ConfigError, StoreError.
         """
         return train(
             role,
-            self.data(role),
+            self.data(role, augmented),
             self.settings(role),
             self.base(role),
             self._store,
