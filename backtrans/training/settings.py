@@ -76,7 +76,7 @@ class TrainingSettings:
     max_tokens: int = 2048
     """Of prompt and target together. What is longer is left out and counted, never cut."""
     replay_share: float = 0.0  # of all examples
-    packing: bool = False
+    packing: bool = False  # then a batch counts rows of max_tokens, each of several examples
     seed: int = 0
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Of the arithmetic. bfloat16: weights that learn are held in float32 beside it."""
