@@ -158,7 +158,7 @@ class Trained:
     ) -> Registered:
         """Train a role's model unless it is registered; Ray, where it is used, is joined already.
 
-        `augmented`: pairs that a round has curated, beside the seed; they give another model.
+        `kept`: pairs of A5, beside the seed; they give another model.
         Raises: TrainingDiverged, TrainingFailed, ModelError, InputError, ConfigError, StoreError.
         """
         return train(
