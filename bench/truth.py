@@ -193,7 +193,11 @@ def experiment(seed: int, folder: Path, size: Size) -> dict[str, dict[str, float
 def judged(pipeline: Pipeline, truth: list[Any]) -> dict[str, float | None]:
     """Set a round's scores against the truth."""
     rows = [row for row in pipeline.rows("curate") if row["document_id"] is not None]
-    seen = verdict([{**row, "id": row["document_id"]} for row in rows], truth)
+    seen = verdict(
+        [{**row, "id": row["document_id"]} for row in rows],
+        truth,
+        threshold=pipeline.config.recipe.curate.a5,
+    )
     return {
         "base rate": seen.base_rate,
         "AUC of the digit": seen.plain_auc,
