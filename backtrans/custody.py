@@ -67,7 +67,7 @@ def purge_withdrawn(
     Raises: ConfigError where a run may be under way; RunIncomplete where there is no whole state
     to publish, with the parts already purged.
     """
-    last = pipeline.last_run()
+    last = pipeline.journal.last()
     if last is not None and "ended_at" not in last and not run_is_dead:
         raise ConfigError(
             f"run {last['run']} has not ended: let it, or say --run-is-dead if it was killed"

@@ -70,3 +70,8 @@ class Journal:
             return decoded(RUN, key, self.store.get(key))
 
         return list(read_at_once(read, keys))
+
+    def last(self) -> dict[str, Any] | None:
+        """Return the record of the latest run, if there was one."""
+        runs = self.runs()
+        return runs[-1] if runs else None

@@ -18,16 +18,16 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from backtrans.accounts import Observer, Plan, StagePlan, StageStatus, Status, Summary
+from backtrans.accounts import Observer, Plan, StageStatus, Status, Summary
 from backtrans.checkpoint import commits_in
-from backtrans.config import Config, differences
+from backtrans.config import Config
 from backtrans.deduplication import Deduplication
 from backtrans.errors import ConfigError, RunIncomplete
 from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger
 from backtrans.models import Registered
+from backtrans.planning import planned
 from backtrans.publication import Publication, Published
 from backtrans.records import REASONS, Row, is_kept
 from backtrans.redo import Redo, retried_reason
@@ -132,40 +132,8 @@ class Pipeline:
         return self._plan(self.standing())
 
     def _plan(self, standing: Standing) -> Plan:
-        objects = standing.objects
-        shards, unread = standing.shards()
-        last = self.last_run()
-        changed: list[str] = []
-        changes: list[str] = []
-        if last is not None:
-            before, now = last["fingerprints"], self.resolved.fingerprints
-            changes = differences(last["recipe"], self.config.recipe.model_dump(mode="json"))
-            changes += differences(last["models"], self.resolved.models, "model content")
-            changed = [name for name in now if before.get(name) != now[name]]
-        quarantined = {q.key for q in self.journal.quarantined(last["run"])} if last else set()
-        stale = Counter(stage for stage, _ in self.redo.stale(shards))
-
-        def why(stage: str, key: str) -> str:
-            if key in quarantined:
-                return "quarantined in the last run"
-            if stage in changed:
-                return "the recipe changed"
-            return "a new or changed object" if stage == "select" else "not done yet"
-
-        stages = []
-        for stage in self.stages:
-            if stage.name == "select":
-                done = len(objects) - len(unread)
-                pending = Counter(why("select", address.key) for address in unread)
-            else:
-                waiting = standing.pending((stage.name,), shards)
-                pending = Counter(why(stage.name, address.key) for address in waiting)
-                if again := stale[stage.name]:
-                    pending["what it reads was replaced"] = again
-                done = len(shards) - pending.total()
-            stages.append(StagePlan(stage.name, done, dict(pending)))
-        duplicates = [info.key for found in objects for info in found.also]
-        return Plan(len(objects), duplicates, len(unread), len(shards), stages, changes, changed)
+        stale = self.redo.stale(standing.shards()[0])
+        return planned(standing, self.config.recipe, self.resolved, self.journal, self.reads, stale)
 
     # ------------------------------------------------------------------ doing it
 
@@ -357,7 +325,7 @@ class Pipeline:
         stages = self._stages(standing, shards)
         snapshot = latest(self.ledger)
         files = snapshot.files if snapshot else {}
-        last = self.last_run()
+        last = self.journal.last()
         quarantined = self.journal.quarantined(last["run"]) if last else []
         return Status(
             stages,
@@ -401,7 +369,7 @@ class Pipeline:
         for commits in standing.by_shard(list(self.reads)):
             wanted = [commit for commit in commits if stage in (None, commit.stage)]
             yield from refused_rows(self.ledger, commits[0], wanted, reasons)
-        last = self.last_run()
+        last = self.journal.last()
         if last is not None and QUARANTINED in reasons:
             yield from given_up(self.journal.quarantined(last["run"]), stage)
 
@@ -420,11 +388,6 @@ class Pipeline:
 
     def _stages(self, standing: Standing, shards: list[Address]) -> list[StageStatus]:
         return [StageStatus.of(s.name, standing.table(s.name, shards)) for s in self.stages]
-
-    def last_run(self) -> dict[str, Any] | None:
-        """Return the record of the latest run, if there was one."""
-        runs = self.journal.runs()
-        return runs[-1] if runs else None
 
 
 def new_run() -> str:

@@ -13,9 +13,10 @@ from typing import BinaryIO, TypeVar
 
 from backtrans.engines.model_files import model_fingerprint
 from backtrans.errors import ConfigError, ModelError
+from backtrans.finetuning import Finetune, Training
 from backtrans.models import REGISTERED, Registered, Registry
 from backtrans.placement import Placement, on_gpus
-from backtrans.recipe import Finetune, Model, Recipe, Training
+from backtrans.recipe import Model, Recipe
 from backtrans.store import Store, StoreSettings, list_inputs, open_input
 from backtrans.training.pairs import (
     Exchange,

@@ -231,7 +231,7 @@ def test_a_purge_waits_for_a_run_that_may_be_under_way(tmp_path: Path) -> None:
     write_web(tmp_path)
     pipeline = run(tmp_path)
     take_down(pipeline, ("id", "doc-3"))
-    later = {**(pipeline.last_run() or {}), "run": "20990101T000000Z-aaaaaa"}
+    later = {**(pipeline.journal.last() or {}), "run": "20990101T000000Z-aaaaaa"}
     del later["ended_at"]
     pipeline.journal.put_run(str(later["run"]), later)
     with pytest.raises(ConfigError, match="has not ended"):

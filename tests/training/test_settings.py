@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from backtrans.errors import ConfigError
-from backtrans.recipe import Finetune, Recipe
+from backtrans.finetuning import Finetune
+from backtrans.recipe import Recipe
 from backtrans.store import StoreSettings
 from backtrans.training.job import Job
 from backtrans.training.settings import PRESETS, LoraSettings, Spread, TrainingSettings
