@@ -36,16 +36,14 @@ import yaml
 
 from backtrans.config import load
 from backtrans.microworld.adapt import BASE
-from backtrans.microworld.answers import answer
 from backtrans.microworld.corpus import CORPUS_GLOB, read_truth, write_corpus
-from backtrans.microworld.truth import matches
 from backtrans.microworld.verdict import MIN_TOKEN_LOGPROB_FLOOR, verdict
 from backtrans.microworld.world import World
 from backtrans.pipeline import Pipeline
-from backtrans.roles.role import SEED_TAG
 from backtrans.roles.score import SCORE_PREFIX, render
 from backtrans.rounds import Rounds
 from backtrans.training.pairs import TrainingPair
+from bench.lines import Notes, answered, rewritten
 
 FIRST_SEED = 41_001
 GOOD_SHARE = 0.33
@@ -68,19 +66,6 @@ class Size:
 
 SMALL = Size(80, 120, 80, 12, 8, 20, a4=3.0, a5=3.3, controls=False)
 """For the tests: the machinery, not the figures; so few steps teach no model to be sure."""
-
-
-class Notes:
-    """An observer that writes to standard error."""
-
-    def note(self, line: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
-
-    def phase(self, name: str, addresses: int) -> None:
-        self.note(f"{name}: {addresses:,}")
-
-    def receipt(self, receipt: Any) -> None:
-        """Hear nothing of single shards."""
 
 
 # ---------------------------------------------------------------------- a world as files
@@ -208,50 +193,6 @@ def judged(pipeline: Pipeline, truth: list[Any]) -> dict[str, float | None]:
     }
 
 
-def rewritten(
-    rounds: Rounds, last: Pipeline, truth: list[Any], notes: Notes
-) -> dict[str, float | None]:
-    """Have M_1 keep lines of every pair that answers its instruction; count lines by their truth.
-
-    Not rewriting as the paper does it: a model of this size invents (docs/log.md).
-    """
-    recipe = last.config.recipe
-    models = recipe.models.model_copy(update={"rewrite": recipe.models.forward})
-    curate = recipe.curate.model_copy(update={"filter": False})
-    rewrite = recipe.rewrite.model_copy(update={"enabled": True, "form": "lines"})
-    changed = {"models": models, "curate": curate, "rewrite": rewrite}
-    job = rounds.first.over(
-        last.config.model_copy(update={"recipe": recipe.model_copy(update=changed)})
-    )
-    job.run(notes)
-    known = {document.id: document for document in truth}
-    lines = dict.fromkeys(("noise", "removed", "content", "kept", "written", "invented"), 0)
-    for row in job.rows("choose"):
-        document = known[row["document_id"]]
-        if row["response_from"] != "rewritten" or not matches(
-            row["instruction"], document.instruction
-        ):
-            continue
-        source = row["original_response"].split("\n")
-        page = answer(document.instruction, row["original_response"])
-        assert page is not None
-        result = row["response"].split("\n")
-        for line, is_true in zip(source, page.true, strict=True):
-            lines["content" if is_true else "noise"] += 1
-            if is_true:
-                lines["kept"] += line in result
-            else:
-                lines["removed"] += line not in result
-        lines["written"] += len(result)
-        lines["invented"] += sum(line not in source for line in result)
-    return {
-        "noise removed": lines["removed"] / lines["noise"] if lines["noise"] else None,
-        "content kept": lines["kept"] / lines["content"] if lines["content"] else None,
-        "invented": lines["invented"] / lines["written"] if lines["written"] else None,
-        "lines": float(lines["content"] + lines["noise"]),
-    }
-
-
 def pool_of(pipeline: Pipeline) -> list[TrainingPair]:
     """Return every pair that was written, whatever its score."""
     texts = {row["id"]: row["text"] for row in pipeline.rows("select")}
@@ -264,55 +205,6 @@ def pool_of(pipeline: Pipeline) -> list[TrainingPair]:
 
 def _pairs(rows: Any) -> list[TrainingPair]:
     return [TrainingPair(row["instruction"], row["response"], augmented=True) for row in rows]
-
-
-def answered(adapter: Path, questions: Sequence[str], seed: int) -> dict[str, float | None]:
-    """Ask a model, and compare its answers with the truth."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    from backtrans.dialogue import Message
-    from backtrans.engines.prompt import Prompter
-    from backtrans.training.examples import tokenizer_of
-
-    torch.set_num_threads(1)
-    base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
-    model = PeftModel.from_pretrained(base, adapter).merge_and_unload()
-    tokenizer = tokenizer_of(str(BASE), None)
-    prompter = Prompter(tokenizer)
-    prompts = [prompter.prompt((Message("user", f"{q} {SEED_TAG}"),)) for q in questions]
-    width = max(map(len, prompts))
-    ids = torch.zeros(len(prompts), width, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
-    figures: dict[str, float | None] = {}
-    for name, sampling in (
-        ("greedy", {"do_sample": False}),
-        ("sampled", {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "top_k": 0}),
-    ):
-        torch.manual_seed(seed)
-        with torch.no_grad():
-            out = model.generate(
-                ids,
-                attention_mask=mask,
-                max_new_tokens=150,
-                pad_token_id=tokenizer.eos_token_id,
-                **sampling,
-            )
-        texts = tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
-        seen = [answer(q, text) for q, text in zip(questions, texts, strict=True)]
-        known = [each for each in seen if each is not None]
-        written = sum(each.written for each in known)
-        true = sum(sum(each.true) for each in known)
-        figures |= {
-            f"{name}: whole": sum(each.whole for each in known) / len(known),
-            f"{name}: true lines": true / written if written else None,
-            f"{name}: of the page": true / sum(each.needed for each in known),
-        }
-    return figures
 
 
 # ---------------------------------------------------------------------- several seeds
