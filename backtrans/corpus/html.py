@@ -44,6 +44,8 @@ _INLINE = (
     "strike strong sub sup time tt u var wbr"
 ).split()
 _ATTRIBUTES = r"(?:\s[^<>\"']*+(?:\"[^\"<]*+\"[^<>\"']*+|'[^'<]*+'[^<>\"']*+)*+)?/?"
+# What few pages have, found in one pass: elements whose text is no markup, and tags in capitals.
+_RARE = re.compile(r"<(?:xmp|plaintext|/[PA]>)")
 _CAPITALS = re.compile(r"</?[a-z]{0,9}[A-Z]")
 _CODE = re.compile(r"<code\s[^>]*>", re.IGNORECASE)
 _NAMES = re.compile(r"<(/?[a-zA-Z][a-zA-Z0-9-]*)")
@@ -70,7 +72,9 @@ def markdown(page: bytes | str, max_html_bytes: int, charset: str | None = None)
         detail = f"{size:,} bytes, max_html_bytes is {max_html_bytes:,}"
         return Reject("page_too_large", detail)
     text = decoded(page, charset) if isinstance(page, bytes) else page
-    tree = HTMLTree.parse(_lean(text.encode("utf-8", "replace").decode()))
+    if not text.isascii():  # no half of a surrogate pair
+        text = text.encode("utf-8", "replace").decode()
+    tree = HTMLTree.parse(_lean(text))
     markup = tree.body.html if tree.body else ""  # a frameset has no body
     return from_markup(_without_controls(markup), _without_controls(tree.title or ""))
 
@@ -140,7 +144,8 @@ def _hiding(text: str) -> set[str]:
 
 def _lean(text: str) -> str:
     """Leave out tags that say nothing of the structure, and those that nest too deep."""
-    if "<xmp" in text or "<plaintext" in text:  # where tags are text
+    rare = _RARE.search(text) is not None
+    if rare and ("<xmp" in text or "<plaintext" in text):  # where tags are text
         return _shallow(text)
     half = LONG_CHARS // 2
     if any(text.find(">", at, at + half) < 0 for at in range(0, len(text) - half, half)):
@@ -154,7 +159,7 @@ def _lean(text: str) -> str:
         text = _CODE.sub("<code>", text)
     names = tuple(name for name in _INLINE if name not in hiding)
     # Whatever the case: three times as long, and few pages have need of it.
-    any_case = _CAPITALS.search(text) is not None if large else "</P>" in text or "</A>" in text
+    any_case = _CAPITALS.search(text) is not None if large else rare
     text = _tags_of(names, any_case).sub("", text)
     return _shallow(text) if large else text
 
