@@ -113,6 +113,10 @@ PIECES = {
         "a<b hidden>x</b><i style='visibility:hidden'>x</i><p aria-hidden=true>x",
         "a",
     ),
+    "a hidden element that cannot hold anything": (
+        "<table><col style='visibility:hidden'><tr><td>a<td>b<tr><td>c<td>d</table>e",
+        "| a | b |\n| --- | --- |\n| c | d |\n\ne",
+    ),
     "a body that scripts would show": ("<body style='display:none'>a", "a"),
     "links with a > in them": ('<a title="a > b" href=x>c</a> d', "c d"),
     "links with a stray quote": ("<a href=it's>a</a> <a href='b'>b</a>", "a b"),

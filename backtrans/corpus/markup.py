@@ -17,8 +17,11 @@ _NO_TEXT = re.compile(
     r"[^<]*+(?:<(?!/\1>)[^<]*+)*+</\1>"
 )
 _RAW_TEXT = re.compile(r"<(xmp|plaintext)>([^<]*+(?:<(?!/\1>)[^<]*+)*+)</\1>")
-# Source: WHATWG HTML, 13.1.2: they have no end tag.
-_VOID = frozenset("input img br hr wbr source link meta embed area".split())
+# Source: WHATWG HTML, 13.1.2 and 13.3: they have no end tag, and are written without one.
+_VOID = frozenset(
+    "area base basefont bgsound br col embed frame hr img input keygen link meta param source track "
+    "wbr".split()
+)
 
 
 class Markup:
