@@ -150,6 +150,9 @@ HOSTILE = {
     "crossed formatting": "".join(f"<b a={i}><div>" for i in range(9_000)) + "</b>" * 9_000,
     "lists in lists": "<ol><li>x" * 9_000,
     "nothing but <": "<" * 300_000,
+    "scripts without an end": "<script>" * 50_000 + "<div>" * 9_000,
+    "ends of scripts": "</script>" * 90_000 + "<div>" * 9_000,
+    "scripts that begin again": "<script>" * 90_000 + "</script>" + "<div>" * 9_000,
 }
 
 
@@ -157,6 +160,12 @@ HOSTILE = {
 def test_a_page_made_to_be_slow_is_not(page: str) -> None:
     # As long as it takes to time out without the limits on depth, attributes and formatting.
     assert len(text_of(page)) < 50 * len(page)
+
+
+def test_what_looks_like_tags_in_a_script_is_no_depth() -> None:
+    scripts = "<script>for (i = 0; i<n; i++) f(i)</script><STYLE>a<b</STYLE>" * 1_000
+    assert text_of(f"{scripts}<h2>Tea</h2><ul><li>Milk</ul>") == "## Tea\n\n- Milk"
+    assert text_of(f"{scripts}<script>{'a<b;' * 3_000}") == ""
 
 
 def test_a_page_of_ten_megabytes_is_read_and_a_larger_one_refused() -> None:

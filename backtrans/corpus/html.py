@@ -180,21 +180,44 @@ def _shallow(text: str) -> str:
 
     How long the parser takes for a tag can follow the depth at which it stands.
     """
+    if _depth(text) > MAX_DEPTH:
+        text = _without_scripts(text)  # where a<b looks like a tag that is never closed
+        if _depth(text) > MAX_DEPTH:
+            return _without_deep_tags(text)
+    return text
+
+
+def _depth(text: str) -> int:
+    """Return how deep the tags of a text nest at most."""
     depth = deepest = 0
-    opened: Counter[str] = Counter()
+    opened: dict[str, int] = {}
     for tag in _NAMES.findall(text):
-        name = tag.lower()
-        if name.startswith("/"):
-            if opened[name[1:]]:
-                opened[name[1:]] -= 1
+        if tag[0] == "/":
+            name = tag[1:].lower()
+            if opened.get(name):
+                opened[name] -= 1
                 depth -= 1
-        elif name not in _OPEN_ENDED:
-            opened[name] += 1
+        elif (name := tag.lower()) not in _OPEN_ENDED:
+            opened[name] = opened.get(name, 0) + 1
             depth += 1
-            deepest = max(deepest, depth)
-    if deepest <= MAX_DEPTH:
-        return text
-    opened.clear()
+            if depth > deepest:
+                deepest = depth
+    return deepest
+
+
+def _without_scripts(text: str) -> str:
+    """Leave out the scripts and style sheets that end."""
+    for name in ("script", "style"):
+        end = rf"</{name}[^<>]*+>?"
+        # Before the last end each one ends: behind it, each would look through all that follows.
+        last = max((found.end() for found in re.finditer(end, text, re.IGNORECASE)), default=0)
+        whole = rf"<{name}(?=[\s/>])[^<>]*+>[^<]*+(?:<(?!/{name})[^<]*+)*+{end}"
+        text = re.sub(whole, "", text[:last], flags=re.IGNORECASE) + text[last:]
+    return text
+
+
+def _without_deep_tags(text: str) -> str:
+    opened: Counter[str] = Counter()
     depth = 0
     too_deep: Counter[str] = Counter()
 

@@ -19,8 +19,8 @@ _NO_TEXT = re.compile(
 _RAW_TEXT = re.compile(r"<(xmp|plaintext)>([^<]*+(?:<(?!/\1>)[^<]*+)*+)</\1>")
 # Source: WHATWG HTML, 13.1.2 and 13.3: they have no end tag, and are written without one.
 _VOID = frozenset(
-    "area base basefont bgsound br col embed frame hr img input keygen link meta param source track "
-    "wbr".split()
+    "area base basefont bgsound br col embed frame hr img input keygen link meta param source "
+    "track wbr".split()
 )
 
 
