@@ -55,6 +55,7 @@ _OPEN_ENDED = frozenset(
     "area base body br col colgroup dd dt embed head hr html img input li link meta option p param "
     "rp rt source tbody td tfoot th thead tr track wbr".split()
 )
+_FLAT_TAGS = _OPEN_ENDED | {f"/{name}" for name in _OPEN_ENDED}
 # Source: measured. So many characters of attributes take the parser a tenth of a second.
 LONG_CHARS = 20_000
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f")) + b"\x7f"
@@ -191,7 +192,7 @@ def _depth(text: str) -> int:
     """Return how deep the tags of a text nest at most."""
     depth = deepest = 0
     opened: dict[str, int] = {}
-    for tag in _NAMES.findall(text):
+    for tag in [tag for tag in _NAMES.findall(text) if tag not in _FLAT_TAGS]:
         if tag[0] == "/":
             name = tag[1:].lower()
             if opened.get(name):
