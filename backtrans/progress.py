@@ -1,7 +1,8 @@
 """How a run is shown: a live bar on a terminal, plain lines where there is none.
 
 Promises: without a terminal no control code is written, and a line comes at most every few seconds
-and at the end of each phase, so that a log stays readable. Rates are since the phase began.
+and at the end of each phase, so that a log stays readable. Rates are since the phase began; a phase
+that passes no rows on has none.
 
 Does not know: what the stages do; it counts receipts.
 """
@@ -65,8 +66,8 @@ class Shown:
             self._bar.update(self._bar.task_ids[0], completed=self._done, rates=self._rates())
         elif self._done == self._total or self._clock() - self._last_line >= LINE_EVERY_SECONDS:
             self._last_line = self._clock()
-            done = f"{self._done:,} of {self._total:,}"
-            self.note(f"{self._name}: {done}, {self._rates()}, {self._eta()}")
+            said = (f"{self._done:,} of {self._total:,}", self._rates(), self._eta())
+            self.note(f"{self._name}: {', '.join(filter(None, said))}")
 
     def close(self) -> None:
         """End the phase's bar, if there is one."""
@@ -78,6 +79,8 @@ class Shown:
         return max(self._clock() - self._began, 1e-9)
 
     def _rates(self) -> str:
+        if not self._rows:
+            return ""
         elapsed = self._elapsed()
         rows = self._rows / elapsed
         rates = f"{rows:,.0f} rows/s" if rows >= 10 else f"{rows:.1f} rows/s"

@@ -113,6 +113,10 @@ PIECES = {
         "a<b hidden>x</b><i style='visibility:hidden'>x</i><p aria-hidden=true>x",
         "a",
     ),
+    "a hidden element that cannot hold anything": (
+        "<table><col style='visibility:hidden'><tr><td>a<td>b<tr><td>c<td>d</table>e",
+        "| a | b |\n| --- | --- |\n| c | d |\n\ne",
+    ),
     "a body that scripts would show": ("<body style='display:none'>a", "a"),
     "links with a > in them": ('<a title="a > b" href=x>c</a> d', "c d"),
     "links with a stray quote": ("<a href=it's>a</a> <a href='b'>b</a>", "a b"),
@@ -146,6 +150,9 @@ HOSTILE = {
     "crossed formatting": "".join(f"<b a={i}><div>" for i in range(9_000)) + "</b>" * 9_000,
     "lists in lists": "<ol><li>x" * 9_000,
     "nothing but <": "<" * 300_000,
+    "scripts without an end": "<script>" * 50_000 + "<div>" * 9_000,
+    "ends of scripts": "</script>" * 90_000 + "<div>" * 9_000,
+    "scripts that begin again": "<script>" * 90_000 + "</script>" + "<div>" * 9_000,
 }
 
 
@@ -153,6 +160,12 @@ HOSTILE = {
 def test_a_page_made_to_be_slow_is_not(page: str) -> None:
     # As long as it takes to time out without the limits on depth, attributes and formatting.
     assert len(text_of(page)) < 50 * len(page)
+
+
+def test_what_looks_like_tags_in_a_script_is_no_depth() -> None:
+    scripts = "<script>for (i = 0; i<n; i++) f(i)</script><STYLE>a<b</STYLE>" * 1_000
+    assert text_of(f"{scripts}<h2>Tea</h2><ul><li>Milk</ul>") == "## Tea\n\n- Milk"
+    assert text_of(f"{scripts}<script>{'a<b;' * 3_000}") == ""
 
 
 def test_a_page_of_ten_megabytes_is_read_and_a_larger_one_refused() -> None:

@@ -23,7 +23,7 @@ from backtrans.records import Reject
 # Source: CommonMark 0.31, 4.2 (ATX headings), 4.3 (setext headings, here of one line) and 4.5
 # (fenced code blocks); behind a mark, any white space counts, since a segment ends without it.
 _MARKS = re.compile(
-    r"^ {0,3}(?:(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})(?P<info>.*)"
+    r"\n {0,3}(?:(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})(?P<info>.*)"
     r"|(?P<level>#{1,6})(?P<title>[^\S\n].*)?$"
     r"|(?P<underline>=+|-+)[^\S\n]*$)",
     re.MULTILINE,
@@ -108,7 +108,8 @@ def sections(document: Document, settings: SegmentSettings) -> list[Span] | Reje
 def headers(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield each header's start, level and title; what stands in fenced code is none."""
     fence = ""
-    for mark in _MARKS.finditer(text):
+    # A line break before each line is found several times as fast as its start.
+    for mark in _MARKS.finditer(f"\n{text}"):
         if mark["fence"]:
             if not fence:
                 fence = mark["fence"]

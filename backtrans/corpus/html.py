@@ -44,6 +44,8 @@ _INLINE = (
     "strike strong sub sup time tt u var wbr"
 ).split()
 _ATTRIBUTES = r"(?:\s[^<>\"']*+(?:\"[^\"<]*+\"[^<>\"']*+|'[^'<]*+'[^<>\"']*+)*+)?/?"
+# What few pages have, found in one pass: elements whose text is no markup, and tags in capitals.
+_RARE = re.compile(r"<(?:xmp|plaintext|/[PA]>)")
 _CAPITALS = re.compile(r"</?[a-z]{0,9}[A-Z]")
 _CODE = re.compile(r"<code\s[^>]*>", re.IGNORECASE)
 _NAMES = re.compile(r"<(/?[a-zA-Z][a-zA-Z0-9-]*)")
@@ -53,6 +55,7 @@ _OPEN_ENDED = frozenset(
     "area base body br col colgroup dd dt embed head hr html img input li link meta option p param "
     "rp rt source tbody td tfoot th thead tr track wbr".split()
 )
+_FLAT_TAGS = _OPEN_ENDED | {f"/{name}" for name in _OPEN_ENDED}
 # Source: measured. So many characters of attributes take the parser a tenth of a second.
 LONG_CHARS = 20_000
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f")) + b"\x7f"
@@ -70,7 +73,9 @@ def markdown(page: bytes | str, max_html_bytes: int, charset: str | None = None)
         detail = f"{size:,} bytes, max_html_bytes is {max_html_bytes:,}"
         return Reject("page_too_large", detail)
     text = decoded(page, charset) if isinstance(page, bytes) else page
-    tree = HTMLTree.parse(_lean(text.encode("utf-8", "replace").decode()))
+    if not text.isascii():  # no half of a surrogate pair
+        text = text.encode("utf-8", "replace").decode()
+    tree = HTMLTree.parse(_lean(text))
     markup = tree.body.html if tree.body else ""  # a frameset has no body
     return from_markup(_without_controls(markup), _without_controls(tree.title or ""))
 
@@ -140,7 +145,8 @@ def _hiding(text: str) -> set[str]:
 
 def _lean(text: str) -> str:
     """Leave out tags that say nothing of the structure, and those that nest too deep."""
-    if "<xmp" in text or "<plaintext" in text:  # where tags are text
+    rare = _RARE.search(text) is not None
+    if rare and ("<xmp" in text or "<plaintext" in text):  # where tags are text
         return _shallow(text)
     half = LONG_CHARS // 2
     if any(text.find(">", at, at + half) < 0 for at in range(0, len(text) - half, half)):
@@ -154,7 +160,7 @@ def _lean(text: str) -> str:
         text = _CODE.sub("<code>", text)
     names = tuple(name for name in _INLINE if name not in hiding)
     # Whatever the case: three times as long, and few pages have need of it.
-    any_case = _CAPITALS.search(text) is not None if large else "</P>" in text or "</A>" in text
+    any_case = _CAPITALS.search(text) is not None if large else rare
     text = _tags_of(names, any_case).sub("", text)
     return _shallow(text) if large else text
 
@@ -175,21 +181,44 @@ def _shallow(text: str) -> str:
 
     How long the parser takes for a tag can follow the depth at which it stands.
     """
+    if _depth(text) > MAX_DEPTH:
+        text = _without_scripts(text)  # where a<b looks like a tag that is never closed
+        if _depth(text) > MAX_DEPTH:
+            return _without_deep_tags(text)
+    return text
+
+
+def _depth(text: str) -> int:
+    """Return how deep the tags of a text nest at most."""
     depth = deepest = 0
-    opened: Counter[str] = Counter()
-    for tag in _NAMES.findall(text):
-        name = tag.lower()
-        if name.startswith("/"):
-            if opened[name[1:]]:
-                opened[name[1:]] -= 1
+    opened: dict[str, int] = {}
+    for tag in [tag for tag in _NAMES.findall(text) if tag not in _FLAT_TAGS]:
+        if tag[0] == "/":
+            name = tag[1:].lower()
+            if opened.get(name):
+                opened[name] -= 1
                 depth -= 1
-        elif name not in _OPEN_ENDED:
-            opened[name] += 1
+        elif (name := tag.lower()) not in _OPEN_ENDED:
+            opened[name] = opened.get(name, 0) + 1
             depth += 1
-            deepest = max(deepest, depth)
-    if deepest <= MAX_DEPTH:
-        return text
-    opened.clear()
+            if depth > deepest:
+                deepest = depth
+    return deepest
+
+
+def _without_scripts(text: str) -> str:
+    """Leave out the scripts and style sheets that end."""
+    for name in ("script", "style"):
+        end = rf"</{name}[^<>]*+>?"
+        # Before the last end each one ends: behind it, each would look through all that follows.
+        last = max((found.end() for found in re.finditer(end, text, re.IGNORECASE)), default=0)
+        whole = rf"<{name}(?=[\s/>])[^<>]*+>[^<]*+(?:<(?!/{name})[^<]*+)*+{end}"
+        text = re.sub(whole, "", text[:last], flags=re.IGNORECASE) + text[last:]
+    return text
+
+
+def _without_deep_tags(text: str) -> str:
+    opened: Counter[str] = Counter()
     depth = 0
     too_deep: Counter[str] = Counter()
 

@@ -1,12 +1,23 @@
 """Tell what a page says for its own sake from what it says to a reader, by its markup alone.
 
+Navigation, forms, banners, footers and what is hidden are left out, and asides outside of the
+page's main part.
+
 Does not know: text. Nothing here is guessed from words.
 """
 
 import re
 
+from backtrans.corpus.markup import Markup
+
+# Source: pages have a few elements of such names; each look may pass over the whole page.
+MAX_LOOKS = 200
+# Source: the lower end of a segment (2308.06259): so much text is no form's, but a page's that is
+# wrapped in a form, as ASP.NET's pages are.
+MIN_FORM_CHARS = 600
+
 # Source: WHATWG HTML, 6.1 (hidden), WAI-ARIA 1.2, 6.6 (aria-hidden), CSS 2.2, 9.2.4 and 11.2.
-HIDDEN = re.compile(
+_HIDDEN = re.compile(
     r' (?:hidden="(?:hidden)?"|aria-hidden="true"'
     r'|style="[^"]*(?:display\s*:\s*none|visibility\s*:\s*hidden))',
     re.IGNORECASE,
@@ -21,56 +32,84 @@ _FURNITURE = re.compile(
     r'|share-buttons|social-links|related-posts|newsletter)[ "])',
     re.IGNORECASE,
 )
-# What stands in no cell of a table of data.
-_NO_DATA = frozenset("h1 h2 h3 h4 h5 h6 ul ol dl pre blockquote hr form main article nav".split())
+_BLOCKS = frozenset(
+    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset "
+    "figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li listing main menu "
+    "nav ol option p pre search section summary table tbody td tfoot th thead tr ul xmp".split()
+)
+BLOCK_TAGS = {name: name for name in _BLOCKS} | {f"/{name}": name for name in _BLOCKS}
+"""Tags of elements that end the line before them and after them, and the elements' names."""
+
+DROPPED = frozenset(
+    "nav dialog label footer search noscript template object svg canvas audio video annotation "
+    "map".split()
+)
+"""Elements that are left out wherever they stand."""
+
+_KEPT = frozenset("body main article html h1 h2 h3 h4 h5 h6".split())  # whatever their names say
+_NAMED, _HIDES = 1, 2  # what an element is by its attributes
 
 
-def furnishes(attributes: str) -> bool:
-    """Say whether an element's role, id or class is that of a page's furniture."""
-    return _FURNITURE.search(attributes) is not None
+class Layout:
+    """Which of a page's elements are not for its reader.
 
-
-class _Table:
-    """What has been seen of a table that is still open."""
-
-    __slots__ = ("cells", "data", "paragraphs", "place", "rows", "widest")
-
-    def __init__(self, place: int, data: bool) -> None:
-        self.place, self.data = place, data
-        self.rows = self.cells = self.widest = self.paragraphs = 0
-
-
-def tables_of_data(tags: list[str], attributes: list[str]) -> frozenset[int]:
-    """Return the places of the tables that hold data, and not the page's layout.
-
-    They have two rows and two columns at least, and no cell of theirs holds a header, a list, code,
-    another table or two paragraphs.
+    `plain` are the attributes that have been found to say nothing of it: they repeat within a page.
     """
-    if "table" not in tags:
-        return frozenset()
-    found: list[int] = []
-    opened: list[_Table] = []
-    for place, tag in enumerate(tags):
-        if tag == "table":
-            if opened:
-                opened[-1].data = False
-            opened.append(_Table(place, 'role="presentation"' not in attributes[place]))
-        elif not opened:
-            continue
-        elif tag == "/table":
-            table = opened.pop()
-            if table.data and table.rows > 1 and table.widest > 1:
-                found.append(table.place)
-        elif tag == "tr":
-            opened[-1].rows += 1
-            opened[-1].cells = 0
-        elif tag in ("td", "th"):
-            table = opened[-1]
-            table.cells, table.paragraphs = table.cells + 1, 0
-            table.widest = max(table.widest, table.cells)
-        elif tag == "p":
-            opened[-1].paragraphs += 1
-            opened[-1].data &= opened[-1].paragraphs < 2
-        elif tag in _NO_DATA:
-            opened[-1].data = False
-    return frozenset(found)
+
+    __slots__ = ("_looks", "_markup", "_one_h1", "_telling", "plain")
+
+    def __init__(self, markup: Markup) -> None:
+        self.plain: set[str] = set()
+        self._markup = markup
+        self._telling: dict[str, int] = {}
+        self._looks = 0
+        self._one_h1 = markup.tags.count("h1") == 1
+
+    def hides(self, attributes: str) -> bool:
+        """Say whether attributes hide what their element holds."""
+        return self._kind(attributes) == _HIDES
+
+    def leaves_out(self, place: int) -> bool:
+        """Say whether an element is, by its attributes, hidden or the page's furniture."""
+        kind = self._kind(self._markup.attributes[place])
+        if kind == _HIDES:
+            return self._markup.tags[place] != "body"  # which a script would show
+        return kind == _NAMED and self._is_furniture(place)
+
+    def only_h1(self, place: int, end: int) -> tuple[int, int] | None:
+        """Return the places of the page's only h1 and its end tag where a banner holds them."""
+        tags = self._markup.tags
+        if tags[place] != "header" or not self._one_h1:
+            return None
+        held = tags[place:end]
+        if "h1" not in held or "/h1" not in held:
+            return None
+        return place + held.index("h1"), place + held.index("/h1")
+
+    def is_small(self, place: int, end: int) -> bool:
+        """Say whether an element holds less text than what a page wraps in a form."""
+        held = self._markup.texts[place + 1 : end + 1]
+        return sum(len(text.strip()) for text in held) < MIN_FORM_CHARS
+
+    def _kind(self, attributes: str) -> int:
+        kind = self._telling.get(attributes)
+        if kind is None:
+            kind = _NAMED if _FURNITURE.search(attributes) else 0
+            kind = _HIDES if _HIDDEN.search(attributes) else kind
+            if kind:
+                self._telling[attributes] = kind
+            else:
+                self.plain.add(attributes)
+        return kind
+
+    def _is_furniture(self, place: int) -> bool:
+        """Say whether an element is what its role, class or id says, and not the page's content."""
+        tags = self._markup.tags
+        tag = tags[place]
+        if tag in _KEPT or tag.startswith("/"):
+            return False
+        self._looks += 1
+        if self._looks > MAX_LOOKS:
+            return False
+        held = tags[place : self._markup.end_of(place)]
+        return not any(name in held for name in ("h1", "main", "article"))

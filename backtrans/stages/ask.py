@@ -171,15 +171,7 @@ class AskWorker:
         rows_in = len(lead)
         tally = Tally()
         asked = joined(lead, others, address)
-        known = await asyncio.to_thread(
-            answered,
-            self._ledger,
-            stage.stage,
-            stage.earlier,
-            address.shard,
-            asked,
-            ASKS_ABOUT[stage.stage],
-        )
+        known = await asyncio.to_thread(self._answered, stage, address.shard, asked)
         fresh = [row for row in asked if row["id"] not in known]
         outcomes = await self._outcomes(stage, fresh, tally)
         known |= {row["id"]: row for row in outcomes}
