@@ -53,11 +53,11 @@ GOOD_SHARE = 0.33
 class Size:
     """How large an experiment is."""
 
-    documents: int = 600
-    seed_pairs: int = 800
-    ratings: int = 500
-    backward_steps: int = 90
-    forward_steps: int = 90
+    documents: int = 400
+    seed_pairs: int = 500
+    ratings: int = 300
+    backward_steps: int = 40
+    forward_steps: int = 50
     questions: int = 200
     a4: float = 4.0
     a5: float = 4.5
