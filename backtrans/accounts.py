@@ -107,6 +107,7 @@ class Status:
 
     stages: list[StageStatus]
     snapshot: Snapshot | None
+    is_of_recipe: bool  # whether that is what the present recipe came to, of this corpus or another
     files: dict[str, list[str]]  # of the snapshot, as other programs open them
     quarantined: list[str]
     last_run: str | None

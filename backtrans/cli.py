@@ -222,6 +222,8 @@ def _show_status(console: Console, status: Status) -> None:
     if status.snapshot is None:
         console.print("no snapshot published yet")
         return
+    if not status.is_of_recipe:
+        console.print("the splits below are of another recipe, or of a later round")
     for split, files in status.files.items():
         rows = status.snapshot.rows[split]
         console.print(f"{split}: {rows:,} rows in {', '.join(files)}", markup=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from backtrans.progress import Shown
 from backtrans.refused import harmless
@@ -80,13 +80,13 @@ def opened_rounds(path: Path) -> Rounds:
 
 
 def _table(rounds: list[Round]) -> Table:
-    table = Table(
-        "round", "model", "A5 in its training", "pairs", "A4", "A5", "gained", "lost", "agrees", "r"
-    )
+    table = Table("round", Column("model", no_wrap=True), "learnt", "pairs", "A4", "A5")
+    for name in ("gained", "lost", "agrees", "r"):
+        table.add_column(name)
     for each in rounds:
         table.add_row(
             str(each.number),
-            each.model,
+            each.model[:12],
             _count(each.trained_on),
             _count(each.pairs),
             _count(each.a4),

@@ -330,6 +330,7 @@ class Pipeline:
         return Status(
             stages,
             snapshot,
+            snapshot is None or snapshot.fingerprints == self.resolved.fingerprints,
             {split: [self.ledger.store.url(key) for key in keys] for split, keys in files.items()},
             [f"{q.stage}: {q.name}: {q.error}" for q in quarantined],
             last["run"] if last else None,

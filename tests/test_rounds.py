@@ -3,12 +3,15 @@
 The engine is scripted: a trained model is one that answers by another seed.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from backtrans import trained
+from backtrans.cli import app
 from backtrans.errors import ConfigError, InputError, TrainingFailed
 from backtrans.models import Registry
 from backtrans.pipeline import Pipeline
@@ -77,6 +80,28 @@ def test_the_splits_are_the_last_rounds(folder: Path) -> None:
     *_, last = rounds.compared()
     assert len(jobs.published(rounds.first, "A5")) == last.a5
     assert len(jobs.published(rounds.first, "A4")) == last.a4
+
+
+def test_the_command_line_goes_through_rounds_and_compares_them(folder: Path) -> None:
+    job(folder)
+    path, runner = str(folder / "run.yaml"), CliRunner()
+    said = runner.invoke(app, ["run", path, "--rounds", "2"])
+    assert said.exit_code == 0, said.output
+    assert "another recipe" not in said.output
+    compared = [json.loads(line) for line in _lines(runner, "rounds", path, "--json")]
+    assert [found["number"] for found in compared] == [0, 1]
+    table = "\n".join(_lines(runner, "rounds", path))
+    assert compared[1]["model"][:12] in table
+    assert compared[1]["gains"][0]["id"] in table
+    assert "the splits below are of another recipe, or of a later round" in _lines(
+        runner, "status", path
+    )
+
+
+def _lines(runner: CliRunner, *words: str) -> list[str]:
+    said = runner.invoke(app, words)
+    assert said.exit_code == 0, said.output
+    return said.output.splitlines()
 
 
 def test_going_through_them_again_computes_nothing(folder: Path) -> None:
