@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.table import Column, Table
 
 from backtrans.progress import Shown
@@ -80,7 +81,8 @@ def opened_rounds(path: Path) -> Rounds:
 
 
 def _table(rounds: list[Round]) -> Table:
-    table = Table("round", Column("model", no_wrap=True), "learnt", "pairs", "A4", "A5")
+    model = Column("model", no_wrap=True)
+    table = Table("round", model, "learnt", "pairs", "A4", "A5", box=SIMPLE, pad_edge=False)
     for name in ("gained", "lost", "agrees", "r"):
         table.add_column(name)
     for each in rounds:
