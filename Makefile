@@ -47,7 +47,7 @@ explore: install  ## look for counterexamples to the properties, other ones each
 chaos: install rgw  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos
 
-bench: install  ## measure reading, selecting, copies, planning, refreshing; each prints a ratio
+bench: install  ## measure reading, selecting, copies, planning, refreshing, engines; each prints a ratio
 	$(BIN)/python -m bench.reading
 	$(BIN)/python -m bench.pages
 	$(BIN)/python -m bench.filters
@@ -56,6 +56,7 @@ bench: install  ## measure reading, selecting, copies, planning, refreshing; eac
 	$(BIN)/python -m bench.dedup
 	$(BIN)/python -m bench.planning
 	$(BIN)/python -m bench.refresh
+	$(BIN)/python -m bench.shared_engine
 
 format: install  ## put the sources in shape
 	$(BIN)/ruff check --fix $(SOURCES)
