@@ -11,16 +11,16 @@ models, nor how rows are gathered into splits.
 """
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Literal
 
 from backtrans.corpus.contamination import NGrams
-from backtrans.errors import AccountingError, StoreError
+from backtrans.errors import AccountingError
 from backtrans.evaluations import EvaluationSettings, index
-from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.ledger import Commit, Ledger
 from backtrans.records import CHOSEN, JUDGEMENT, Reject, Row, is_kept, rejected, table
 from backtrans.rewriting import RefuseSettings, figures
+from backtrans.settling import Made, committed, settled
 from backtrans.store import Store, StoreSettings
 from backtrans.thresholds import Thresholds
 from backtrans.work import Address
@@ -163,16 +163,18 @@ class ChooseWorker:
         """Hold nothing."""
 
     def _do(self, address: Address) -> tuple[list[Commit], int]:
+        work = self._work
+        return settled(
+            self._ledger, STAGE, work.choose_key, address, work.run, lambda: self._made(address)
+        )
+
+    def _made(self, address: Address) -> Made:
         work, ledger, shard = self._work, self._ledger, address.shard
-        key = stage_key(STAGE, work.choose_key, shard)
-        if (found := ledger.commit_of(STAGE, key)) is not None:
-            return [found], 0
-        began = time.monotonic()
-        curated = self._upstream("curate", work.curate_key, shard)
-        rewritten = self._upstream("rewrite", work.rewrite_key, shard)
+        curated = committed(ledger, "curate", work.curate_key, shard)
+        rewritten = committed(ledger, "rewrite", work.rewrite_key, shard)
         reads, scores = [curated.part, rewritten.part], None
         if work.rescore_key is not None:
-            scored = self._upstream("rescore", work.rescore_key, shard)
+            scored = committed(ledger, "rescore", work.rescore_key, shard)
             scores = {row["id"]: {**row, "run": scored.run} for row in self._rows(scored)}
             reads.append(scored.part)
         pairs = [row for row in self._rows(curated) if is_kept(row)]
@@ -181,26 +183,7 @@ class ChooseWorker:
             rows = choose(pairs, rewrites, scores, work.choice, self._evaluations)
         except KeyError as error:
             raise AccountingError(f"{address.name}: row {error} is missing upstream") from error
-        commit, won = ledger.settle(
-            STAGE,
-            key,
-            shard=shard,
-            object_url=address.object,
-            first_row=address.first_row,
-            rows_in=len(pairs),
-            part=table(rows, CHOSEN),
-            usage=Usage(seconds=time.monotonic() - began),
-            run=work.run,
-            reads=tuple(reads),
-        )
-        return [commit], int(won)
-
-    def _upstream(self, stage: str, stage_fingerprint: str, shard: str) -> Commit:
-        key = stage_key(stage, stage_fingerprint, shard)
-        commit = self._ledger.commit_of(stage, key)
-        if commit is None:
-            raise StoreError(f"{stage}/{key}: not committed, though {STAGE} was asked for it")
-        return commit
+        return Made(table(rows, CHOSEN), len(pairs), tuple(reads))
 
     def _rows(self, commit: Commit) -> list[Row]:
         found: list[Row] = self._ledger.read_part(commit).to_pylist()

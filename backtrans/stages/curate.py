@@ -11,16 +11,15 @@ same pairs with the filter and without. Does not know models, nor how rows are g
 """
 
 import asyncio
-import time
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from backtrans.corpus.contamination import NGrams
-from backtrans.errors import StoreError
 from backtrans.evaluations import EvaluationSettings, index
-from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.ledger import Commit, Ledger
 from backtrans.records import CURATED, Reject, Row, is_kept, rejected, table
+from backtrans.settling import Made, committed, settled
 from backtrans.store import Store, StoreSettings
 from backtrans.thresholds import Thresholds
 from backtrans.work import Address
@@ -100,14 +99,21 @@ class CurateWorker:
         """Hold nothing."""
 
     def _do(self, address: Address) -> tuple[list[Commit], int]:
-        work, ledger, shard = self._work, self._ledger, address.shard
-        key = stage_key(STAGE, work.curate_key, shard)
-        if (found := ledger.commit_of(STAGE, key)) is not None:
-            return [found], 0
-        began = time.monotonic()
-        selected = self._upstream("select", work.select_key, shard)
-        paired = self._upstream("backtranslate", work.backtranslate_key, shard)
-        scored = self._upstream("score", work.score_key, shard)
+        work = self._work
+        return settled(
+            self._ledger,
+            STAGE,
+            work.curate_key,
+            address,
+            work.run,
+            lambda: self._made(address.shard),
+        )
+
+    def _made(self, shard: str) -> Made:
+        work, ledger = self._work, self._ledger
+        selected = committed(ledger, "select", work.select_key, shard)
+        paired = committed(ledger, "backtranslate", work.backtranslate_key, shard)
+        scored = committed(ledger, "score", work.score_key, shard)
         segments, pairs, scores = map(self._kept, (selected, paired, scored))
         rows = curate(
             {row["id"]: row for row in segments},
@@ -116,27 +122,8 @@ class CurateWorker:
             work.thresholds,
             self._evaluations,
         )
-        part = table(rows, CURATED)
-        commit, won = ledger.settle(
-            STAGE,
-            key,
-            shard=shard,
-            object_url=address.object,
-            first_row=address.first_row,
-            rows_in=len(scores),
-            part=part,
-            usage=Usage(seconds=time.monotonic() - began),
-            run=work.run,
-            reads=(selected.part, paired.part, scored.part),
-        )
-        return [commit], int(won)
-
-    def _upstream(self, stage: str, stage_fingerprint: str, shard: str) -> Commit:
-        key = stage_key(stage, stage_fingerprint, shard)
-        commit = self._ledger.commit_of(stage, key)
-        if commit is None:
-            raise StoreError(f"{stage}/{key}: not committed, though {STAGE} was asked for it")
-        return commit
+        reads = (selected.part, paired.part, scored.part)
+        return Made(table(rows, CURATED), len(scores), reads)
 
     def _kept(self, commit: Commit) -> list[Row]:
         part: pa.Table = self._ledger.read_part(commit)

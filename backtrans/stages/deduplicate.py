@@ -12,7 +12,6 @@ Does not know: how segments are compared; it trusts that all that it needs has b
 
 import asyncio
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from dataclasses import dataclass
 from backtrans.corpus.similarity import estimated
 from backtrans.errors import StoreError
 from backtrans.generations import SPAN_BATCHES, Generation, Generations
-from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.ledger import Commit, Ledger, stage_key
 from backtrans.records import DEDUPLICATED, Reject, Row, is_kept, rejected, table
+from backtrans.settling import Made, settled
 from backtrans.store import Store, StoreSettings
 from backtrans.work import Address
 
@@ -99,32 +99,26 @@ class DeduplicateWorker:
         """Hold nothing."""
 
     def _do(self, address: Address) -> tuple[list[Commit], int]:
-        work, ledger, shard = self._work, self._ledger, address.shard
-        key = stage_key(STAGE, work.stage_fingerprint, shard)
-        if (found := ledger.commit_of(STAGE, key)) is not None:
-            return [found], 0
-        began = time.monotonic()
+        work = self._work
+        return settled(
+            self._ledger,
+            STAGE,
+            work.stage_fingerprint,
+            address,
+            work.run,
+            lambda: self._made(address.shard),
+        )
+
+    def _made(self, shard: str) -> Made:
         part = self._part(shard)
-        rows = ledger.read_rows(part, ["id", "reject_reason"]).to_pylist()
+        rows = self._ledger.read_rows(part, ["id", "reject_reason"]).to_pylist()
         segments = [row["id"] for row in rows if is_kept(row)]
         wanted = set(segments)
         verdicts: dict[str, Verdict] = {}
         for generation, batch, _ in self._listed[shard]:
             in_span = self._verdicts(generation, batch // SPAN_BATCHES)
             verdicts |= {name: in_span[name] for name in wanted if name in in_span}
-        commit, won = ledger.settle(
-            STAGE,
-            key,
-            shard=shard,
-            object_url=address.object,
-            first_row=address.first_row,
-            rows_in=len(segments),
-            part=table(judged(segments, verdicts), DEDUPLICATED),
-            usage=Usage(seconds=time.monotonic() - began),
-            run=work.run,
-            reads=(part,),
-        )
-        return [commit], int(won)
+        return Made(table(judged(segments, verdicts), DEDUPLICATED), len(segments), (part,))
 
     def _part(self, shard: str) -> str:
         """Return the part of select that is decided about, one that a generation names.
