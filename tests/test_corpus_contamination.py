@@ -330,7 +330,7 @@ def test_only_the_fields_that_are_named_are_read() -> None:
         (as_lines(ROWS) + b'{"question": ', "tea.jsonl", r"tea\.jsonl: row 2"),
         (as_lines([*ROWS, [1]]), "tea.jsonl", "row 2: not a JSON object"),
         (gzip.compress(as_lines(ROWS))[:-9], "tea.jsonl.gz", r"tea\.jsonl\.gz"),
-        (as_parquet()[:-20], "tea.parquet", r"tea\.parquet: not readable as Parquet"),
+        (as_parquet()[:-20], "tea.parquet", r"tea\.parquet: cannot be read as Parquet"),
         (as_lines([{"answer": 1}]), "tea.jsonl", "no row holds a text"),
         (b"", "tea.jsonl", "no row holds a text"),
         (b"good morning", "tea.txt", r"tea\.txt"),

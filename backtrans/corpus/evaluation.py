@@ -12,20 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from backtrans.corpus.compression import blocks
-from backtrans.corpus.dolma import lines
-from backtrans.corpus.pages import WatchedFile
-from backtrans.corpus.reader import format_of
+from backtrans.corpus.rows import rows
 from backtrans.errors import ConfigError, InputError
-from backtrans.records import Reject
-
-# Source: as for documents, far over any row of an evaluation set.
-MAX_LINE_BYTES = 16 * 1024 * 1024
-BATCH_ROWS = 256
 
 # A reject's detail names the set, and is read again: no white space.
 SET_NAME = re.compile(r"[A-Za-z0-9][\w./-]{0,199}")
@@ -64,8 +52,7 @@ def read_evaluation(
     """
     texts: list[tuple[str, ...]] = []
     seen: set[str] = set()
-    read = _json_rows if format_of(file, file_name) == "dolma" else _parquet_rows
-    for row in read(file, file_name):
+    for _, row in rows(file, file_name, first=0):  # as matches count them
         wanted = fields or list(row)
         seen.update(field for field in wanted if field in row)
         texts.append(tuple(text for field in wanted for text in strings(row.get(field))))
@@ -87,29 +74,3 @@ def strings(value: Any) -> Iterator[str]:
             held += reversed(value.values())
         elif isinstance(value, list | tuple):
             held += reversed(value)
-
-
-def _json_rows(file: BinaryIO, file_name: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(lines(blocks(file, file_name), MAX_LINE_BYTES)):
-        if isinstance(line, Reject):
-            raise InputError(f"{file_name}: row {number:,}: {line.reason}: {line.detail}")
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise InputError(f"{file_name}: row {number:,}: {error}") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{file_name}: row {number:,}: not a JSON object")
-        yield row
-
-
-def _parquet_rows(file: BinaryIO, file_name: str) -> Iterator[dict[str, Any]]:
-    file.seek(0)
-    watched = WatchedFile(file)
-    try:
-        parquet = pq.ParquetFile(watched, pre_buffer=False, page_checksum_verification=True)
-        for batch in parquet.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
-            yield from batch.to_pylist()
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        if watched.failure is not None:
-            raise watched.failure from error
-        raise InputError(f"{file_name}: not readable as Parquet: {error}") from error

@@ -14,27 +14,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from backtrans.corpus.compression import blocks
-from backtrans.corpus.dolma import lines
-from backtrans.corpus.pages import WatchedFile
-from backtrans.corpus.reader import PARQUET_MAGIC
+from backtrans.corpus.rows import rows
 from backtrans.dialogue import Message
 from backtrans.errors import InputError
-from backtrans.records import Reject
 from backtrans.training.oasst import is_tree, pair_of
 from backtrans.training.pairs import Exchange, Refused, TrainingPair
 
 VERSION = "seed/1"
 """What reads the rows."""
-
-MAX_LINE_BYTES = 64 * 2**20
-"""Source: far over any pair; OpenAssistant's largest trees have some 100 KB."""
-
-BATCH_ROWS = 1024
 
 _SPEAKERS = ("system", "user", "assistant")
 
@@ -90,40 +77,6 @@ def read_exchanges(file: BinaryIO, name: str) -> Iterator[Exchange | Refused]:
                 f"{where}: needs prompt and completion, or messages; it has {_named(row)}"
             )
         yield _exchange(turns, where)
-
-
-def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows of JSON Lines or Parquet, from 1. Raises: InputError naming file and row."""
-    file.seek(0)
-    is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC or name.endswith(".parquet")
-    yield from enumerate((_parquet if is_parquet else _jsonl)(file, name), start=1)
-
-
-def _jsonl(file: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(lines(blocks(file, name), MAX_LINE_BYTES), start=1):
-        where = f"{name}: row {number:,}"
-        if isinstance(line, Reject):
-            raise InputError(f"{where}: {line.reason}: {line.detail}")
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise InputError(f"{where}: not JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{where}: not a JSON object")
-        yield row
-
-
-def _parquet(file: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
-    file.seek(0)
-    watched = WatchedFile(file)
-    try:
-        parquet = pq.ParquetFile(watched, pre_buffer=False, page_checksum_verification=True)
-        for batch in parquet.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
-            yield from batch.to_pylist()
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        if watched.failure is not None:
-            raise watched.failure from error
-        raise InputError(f"{name}: cannot be read as Parquet: {error}") from error
 
 
 def _named(row: dict[str, Any]) -> str:
