@@ -1,8 +1,9 @@
 """Rows of a file with fields of its own: JSON Lines (plain, .gz, .zst) or Parquet, by its bytes.
 
-For what stands beside a corpus: seeds, evaluation sets. Promises: every row comes, with its number;
-what is no row (a broken line, a stream that breaks off) is an InputError that
-names the file and the row; nothing is held but a batch.
+For what stands beside a corpus: seeds, evaluation sets.
+
+Promises: every row comes, with its number; what is no row (a broken line, a stream that breaks off)
+is an InputError that names the file and the row; nothing is held but a batch.
 
 Does not know: which fields there are. Rows of the corpus itself become documents, or rejects.
 """
