@@ -20,6 +20,15 @@ def run(folder: Path, **changes: object) -> tuple[Pipeline, Silent]:
     return pipeline, watching
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a corpus and a run over it: to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_corpus(folder)
+    run(folder)
+    return folder
+
+
 def test_every_document_is_kept_or_rejected_with_a_reason_at_every_stage(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     pipeline, _ = run(tmp_path)
@@ -124,10 +133,9 @@ def test_a_changed_threshold_curates_anew_and_asks_no_model(tmp_path: Path) -> N
     ],
 )
 def test_a_recipe_change_computes_what_depends_on_it_and_nothing_else(
-    tmp_path: Path, change: dict[str, object], stages: set[str]
+    finished: Path, tmp_path: Path, change: dict[str, object], stages: set[str]
 ) -> None:
-    write_corpus(tmp_path)
-    run(tmp_path)
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     pipeline = Pipeline(config(tmp_path, **change))
     assert set(pipeline.plan().changed_stages) == stages
     assert set(pipeline.run(Silent()).made) == stages

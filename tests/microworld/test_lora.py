@@ -1,6 +1,7 @@
 """Adapters by hand: a new one changes nothing, and what is written is what was trained."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from backtrans.microworld.train_base import collate
 
 
 @pytest.fixture(scope="module")
-def base() -> network.Network:
-    return network.load(adapt.BASE)
+def base() -> Iterator[network.Network]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # with more, on a busy machine, they wait for each other most of all
+    yield network.load(adapt.BASE)
+    torch.set_num_threads(threads)
 
 
 def test_a_new_adapter_changes_nothing(base: network.Network) -> None:
