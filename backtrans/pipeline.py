@@ -132,8 +132,8 @@ class Pipeline:
         return self._plan(self.standing())
 
     def _plan(self, standing: Standing) -> Plan:
-        stale = self.redo.stale(standing.shards()[0])
-        return planned(standing, self.config.recipe, self.resolved, self.journal, self.reads, stale)
+        recipe, resolved = self.config.recipe, self.resolved
+        return planned(standing, recipe, resolved, self.journal, self.reads, self.redo.stale)
 
     # ------------------------------------------------------------------ doing it
 

@@ -4,7 +4,7 @@ Promises: touches nothing. Does not know how a stage works, or how pending work 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from backtrans.accounts import Plan, StagePlan
 from backtrans.config import differences
@@ -21,9 +21,12 @@ def planned(
     resolved: Resolved,
     journal: Journal,
     stages: Iterable[str],
-    stale: Iterable[tuple[str, Address]],
+    stale: Callable[[list[Address]], list[tuple[str, Address]]],
 ) -> Plan:
-    """Return the plan of a standing; `stale` is what was made from parts that were replaced."""
+    """Return the plan of a standing.
+
+    `stale` tells which stages of shards were made from parts that have been replaced since.
+    """
     objects = standing.objects
     shards, unread = standing.shards()
     last = journal.last()
@@ -35,7 +38,7 @@ def planned(
         changes += differences(last["models"], resolved.models, "model content")
         changed = [name for name in now if before.get(name) != now[name]]
     quarantined = {q.key for q in journal.quarantined(last["run"])} if last else set()
-    again = Counter(stage for stage, _ in stale)
+    again = Counter(stage for stage, _ in stale(shards))
 
     def why(stage: str, key: str) -> str:
         if key in quarantined:
