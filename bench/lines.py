@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from backtrans.dialogue import Message
-from backtrans.microworld.adapt import BASE
 from backtrans.microworld.answers import answer
 from backtrans.microworld.truth import matches
 from backtrans.pipeline import Pipeline
@@ -75,19 +74,17 @@ def rewritten(
     }
 
 
-def answered(adapter: Path, questions: Sequence[str], seed: int) -> dict[str, float | None]:
+def answered(folder: Path, questions: Sequence[str], seed: int) -> dict[str, float | None]:
     """Ask a model, and compare its answers with the truth."""
     import torch
-    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     from backtrans.engines.prompt import Prompter
     from backtrans.training.examples import tokenizer_of
 
     torch.set_num_threads(1)
-    base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
-    model = PeftModel.from_pretrained(base, adapter).merge_and_unload()
-    tokenizer = tokenizer_of(str(BASE), None)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = tokenizer_of(str(folder), None)
     prompter = Prompter(tokenizer)
     prompts = [prompter.prompt((Message("user", f"{q} {SEED_TAG}"),)) for q in questions]
     width = max(map(len, prompts))

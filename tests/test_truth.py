@@ -25,10 +25,4 @@ def test_two_rounds_in_a_world_of_known_truth(tmp_path: Path) -> None:
     assert found["M_0: seed only"]["pairs added"] == 0
     assert found["M_1: + A5"]["pairs added"] == first["A5 pairs"]
     assert found["M_2: + A5 of M_1"]["pairs added"] == second["A5 pairs"]
-    selection = found["rewriting: line selection"]
-    assert selection["invented"] == 0
-    assert selection["noise removed"] is not None
-    assert selection["content kept"] is not None
-    assert selection["content kept"] > 0.5
-    assert selection["noise removed"] > 0.2
     assert shown([found])
