@@ -79,7 +79,7 @@ def prepared(seed: int, folder: Path, size: Size) -> Path:
     pairs = [asdict(pair) for pair in world.seed_pairs(size.seed_pairs)]
     _write(folder / "seed.jsonl", pairs)
     _write(folder / "ratings.jsonl", [_rating(pair) for pair in world.rated_pairs(size.ratings)])
-    # Whole models: vLLM on a CPU serves adapters four to five times slower (docs/log.md).
+    # Whole models: vLLM on a CPU serves adapters many times slower (docs/log.md).
     tuned = {
         "method": "full",
         "learning_rate": 5e-4,

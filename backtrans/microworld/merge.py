@@ -1,7 +1,7 @@
 """A base and an adapter of it as one model folder, for engines that serve adapters slowly.
 
 Why: on a CPU, vLLM 0.32 gathers an adapter's factors anew for every token, which makes the tiny
-models four to five times slower than merged ones (docs/log.md). On a GPU it is the other way round:
+models many times slower than merged ones (docs/log.md). On a GPU it is the other way round:
 two adapters on one base load the weights once.
 
 Promises: the folder is whole or absent. Does not know what the model is used for.
