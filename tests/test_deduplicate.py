@@ -234,11 +234,12 @@ def test_decisions_do_not_depend_on_names_batches_or_buckets(
 def test_two_drivers_at_once_decide_alike(tmp_path: Path) -> None:
     write_clusters(tmp_path, files=5)
     alone = run(tmp_path, placement__root="alone")
+    shared = config(tmp_path, **OTHERS, placement__root="shared")  # read once: not while written
     with ThreadPoolExecutor(3) as drivers:
-        begun = [drivers.submit(run, tmp_path, placement__root="shared") for _ in range(3)]
+        begun = [drivers.submit(Pipeline(shared).run, Silent()) for _ in range(3)]
         for each in begun:
             each.result()
-    together = Pipeline(config(tmp_path, **OTHERS, placement__root="shared"))
+    together = Pipeline(shared)
     assert together.plan().nothing_pending
     records = [key for key in index(together) if "/generations/" in key]
     if len(records) == 1:  # else one of them began before the others had read everything
