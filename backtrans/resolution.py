@@ -26,6 +26,7 @@ from backtrans.roles.distill import Distill
 from backtrans.roles.lines import KeepLines
 from backtrans.roles.rewrite import Rewrite
 from backtrans.roles.score import Score
+from backtrans.serving import score_role
 from backtrans.stages import choose as choose_stage
 from backtrans.stages import deduplicate as deduplicate_stage
 from backtrans.stages import select as select_stage
@@ -236,9 +237,7 @@ class Resolved:
     @cached_property
     def score(self) -> Score:
         """The judging role of the recipe."""
-        recipe = self._recipe.score
-        sampling = _generate(recipe.sampling)
-        return Score(recipe.form, tuple(recipe.signals), sampling, adapter=self._adapter("forward"))
+        return score_role(self._recipe.score, self._adapter("forward"))
 
     @cached_property
     def rewrite(self) -> Rewrite | KeepLines:

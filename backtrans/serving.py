@@ -10,12 +10,15 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from backtrans.dialogue import Generate
 from backtrans.engines.engine import Engine, EngineSettings
 from backtrans.engines.opening import open_engine
 from backtrans.placement import EngineOptions
 from backtrans.recipe import Model
+from backtrans.recipe import Score as ScoreSettings
 from backtrans.records import Reject, Row
 from backtrans.roles.role import Role
+from backtrans.roles.score import Score
 from backtrans.stages.ask import Tally, converse, together
 
 
@@ -33,6 +36,13 @@ def engine_settings(models: Mapping[str, Model], options: EngineOptions) -> Engi
         chat_template=base.chat_template,
         **options.model_dump(exclude={"device"}),
     )
+
+
+def score_role(settings: ScoreSettings, adapter: str | None) -> Score:
+    """Return the judging role as a recipe has it."""
+    said = settings.sampling
+    sampling = Generate(said.max_tokens, said.temperature, said.top_p)
+    return Score(settings.form, tuple(settings.signals), sampling, adapter=adapter)
 
 
 def same_base(one: Model, other: Model) -> bool:
