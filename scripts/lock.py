@@ -1,8 +1,8 @@
 """Write requirements/lock.txt from pyproject.toml, or check that it is not stale.
 
 The lock is for Linux x86_64 and CPython 3.11. It pins and hashes the run time and the extras
-`fast`, `cpu`, `lake`, `analyze`, `train` and `dev`: everything but torch, which
-requirements/torch.txt names. The check is offline and takes a moment: the header holds a digest of
+`fast`, `cpu`, `lake`, `analyze`, `openai`, `distilabel`, `calibrate`, `train` and `dev`: everything
+but torch, which requirements/torch.txt names. The check is offline and takes a moment: the header holds a digest of
 what was asked for, and every declared requirement must be met by its pin.
 """
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "lock.txt"
 OVERRIDES = ROOT / "requirements" / "overrides.txt"
 TORCH = ROOT / "requirements" / "torch.txt"
-EXTRAS = ("fast", "cpu", "lake", "analyze", "train", "dev")
+EXTRAS = ("fast", "cpu", "lake", "analyze", "openai", "distilabel", "calibrate", "train", "dev")
 HEADER = """\
 # Written by `make lock`; do not edit. For Linux x86_64, CPython 3.11: the run time and the extras
 # {extras}. Complete, so install it with --no-deps. torch is in torch.txt.
