@@ -47,6 +47,10 @@ from bench.lines import Notes, answered, rewritten
 
 FIRST_SEED = 41_001
 GOOD_SHARE = 0.33
+NEAR_SHARE, FAR_SHARE = 0.02, 0.08
+"""Of ratings: how often an instruction is off by one slot, or of another page. Source: as in
+`microworld.adapt`: a backward model errs rarely, and a judge that was taught to expect worse is
+sure of nothing (docs/log.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ def prepared(seed: int, folder: Path, size: Size) -> Path:
     write_corpus(world, folder, size.documents, good_share=GOOD_SHARE)
     pairs = [asdict(pair) for pair in world.seed_pairs(size.seed_pairs)]
     _write(folder / "seed.jsonl", pairs)
-    _write(folder / "ratings.jsonl", [_rating(pair) for pair in world.rated_pairs(size.ratings)])
+    rated = world.rated_pairs(size.ratings, near_share=NEAR_SHARE, far_share=FAR_SHARE)
+    _write(folder / "ratings.jsonl", [_rating(pair) for pair in rated])
     # Whole models: vLLM on a CPU serves adapters many times slower (docs/log.md).
     tuned = {
         "method": "full",
