@@ -24,8 +24,15 @@ from backtrans.models import REGISTERED
 from backtrans.placement import Lake, Placement
 from backtrans.recipe import Model, Recipe
 from backtrans.section import Section
+from backtrans.thresholds import Selector
 
 S = TypeVar("S", bound=Section)
+
+
+class SelectorFile(Section):
+    """What `backtrans calibrate fit` writes."""
+
+    selector: Selector
 
 
 class Config(Section):
@@ -40,7 +47,7 @@ def load(path: Path) -> Config:
 
     Raises: ConfigError that names the file and every key at fault.
     """
-    return _anchored(checked(path, Config), path.resolve().parent)
+    return _selecting(_anchored(checked(path, Config), path.resolve().parent), path)
 
 
 def checked(path: Path, kind: type[S]) -> S:
@@ -154,6 +161,21 @@ def _anchored(config: Config, folder: Path) -> Config:
             ),
         }
     )
+
+
+def _selecting(config: Config, path: Path) -> Config:
+    """Put the content of a selector's file in the place of its name."""
+    recipe = config.recipe
+    if not isinstance(named := recipe.curate.selector, str):
+        return config
+    selector = checked(Path(anchored(named, path.resolve().parent)), SelectorFile).selector
+    curate = recipe.curate.model_copy(update={"selector": selector})
+    recipe = recipe.model_copy(update={"curate": curate})
+    try:
+        recipe.check_signals()
+    except ValueError as error:
+        raise ConfigError(f"{path}: recipe: {error}") from error
+    return config.model_copy(update={"recipe": recipe})
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], at: str = "") -> list[str]:
