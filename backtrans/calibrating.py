@@ -66,11 +66,13 @@ def export(
 @app.command()
 def label(labels: LabelsPath) -> None:
     """Label the sheet's pairs here, one key a label; the same command goes on."""
+    from backtrans.calibration.labelling import keyboard
     from backtrans.calibration.labelling import label as ask
     from backtrans.calibration.labels import read_sheet
 
     sheet = read_sheet(labels)
-    labelled = ask(sheet, typer.getchar, Console(highlight=False))
+    with keyboard() as read_key:
+        labelled = ask(sheet, read_key, Console(highlight=False))
     say(f"{labels}: {labelled:,} of {len(sheet.rows):,} pair(s) have a label")
 
 

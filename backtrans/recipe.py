@@ -9,7 +9,7 @@ Does not know: files, stores, how or where things run.
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from backtrans.corpus.contamination import MIN_WORDS, N_WORDS
 from backtrans.corpus.filters.ordered import FilterSettings
@@ -176,6 +176,19 @@ LIKELIHOODS = ("min_token_logprob", "mean_logprob", "pmi")
 """Signals of a judgement that are there only where `score.signals` asks for them."""
 
 
+def _said(value: object) -> str:
+    return "[file]" if isinstance(value, str) else "[none]" if value is None else "[content]"
+
+
+# Tagged, so that what is wrong in one is said of what it is, and of nothing else.
+NamedSelector = Annotated[
+    Annotated[Selector, Tag("[content]")]
+    | Annotated[str, Tag("[file]")]
+    | Annotated[None, Tag("[none]")],
+    Discriminator(_said),
+]
+
+
 class Curate(Section):
     """Which pairs are kept. Source: 2308.06259 section 3.3 and its appendix (A4, A5)."""
 
@@ -183,7 +196,7 @@ class Curate(Section):
     a5: Annotated[float, Field(ge=1, le=5)] = 4.5
     floors: dict[Literal["min_token_logprob", "mean_logprob", "pmi"], float] = {}
     """A pair whose signal lies below its floor is refused whatever its score."""
-    selector: Selector | str | None = None
+    selector: NamedSelector = None
     """What `backtrans calibrate fit` wrote, or its file: pairs are judged by its probability, with
     an a4 and an a5 of its own. The file's content counts, not its name."""
     filter: bool = True

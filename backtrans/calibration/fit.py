@@ -170,7 +170,7 @@ def _features(labels: Labels, wanted: Sequence[Feature]) -> tuple[list[Feature],
         if None not in values and varies:
             names.append(name)
         elif wanted:
-            why = "does not vary" if varies is False else "is missing"
+            why = "is missing" if None in values else "does not vary"
             raise ConfigError(f"{labels.path}: {name} {why} in the scores of the labelled pairs")
     if not names:
         raise ConfigError(f"{labels.path}: no feature is there in all labelled pairs")
@@ -224,7 +224,7 @@ def _model(pool: Pool, values: Floats, members: Ints, strength: float) -> _Model
     means = np.average(inside, axis=0, weights=weights)
     scales = np.sqrt(np.average((inside - means) ** 2, axis=0, weights=weights))
     scales = np.where(scales > 0, scales, 1.0)
-    found = LogisticRegression(C=strength, max_iter=1000).fit(
+    found = LogisticRegression(C=strength, solver="newton-cholesky").fit(
         (inside - means) / scales, pool.good[members], sample_weight=weights
     )
     return _Model(found.coef_[0], means, scales, float(found.intercept_[0]))

@@ -8,10 +8,15 @@
 Promises: the sheet is saved after every key, so that nothing is lost and the same command goes on;
 nothing that a pair holds commands the terminal; scores are not shown.
 
-Does not know: where keys come from, the judge.
+Does not know: the judge, scores.
 """
 
-from collections.abc import Callable
+import os
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.panel import Panel
@@ -23,6 +28,7 @@ from backtrans.refused import harmless
 
 KEYS = "1-5 or y/n: the label; s: skip; b: back; q: quit"
 TAB_COLUMNS = 4
+CONTROL_D = "\x04"
 
 
 def label(sheet: Sheet, read_key: Callable[[], str], console: Console) -> int:
@@ -56,9 +62,35 @@ def label(sheet: Sheet, read_key: Callable[[], str], console: Console) -> int:
 
 def _key(read_key: Callable[[], str]) -> str:
     try:
-        return read_key().lower()
+        key = read_key().lower()
     except (EOFError, KeyboardInterrupt):
         return "q"
+    return "q" if key == CONTROL_D else key
+
+
+@contextmanager
+def keyboard() -> Iterator[Callable[[], str]]:
+    """Lend a reader of single keys from standard input; a terminal is then as it was.
+
+    All the while the terminal shows no key and waits for no line, so what is typed ahead counts.
+    """
+    source = sys.stdin.fileno()
+
+    def read_key() -> str:
+        # Past Python's own buffer, which would wait for a line.
+        if not (key := os.read(source, 1)):
+            raise EOFError
+        return key.decode("ascii", errors="replace")
+
+    if not os.isatty(source):
+        yield read_key
+        return
+    before = termios.tcgetattr(source)
+    tty.setcbreak(source, termios.TCSADRAIN)
+    try:
+        yield read_key
+    finally:
+        termios.tcsetattr(source, termios.TCSADRAIN, before)
 
 
 def _refused(sheet: Sheet, row: int, key: str) -> str | None:

@@ -40,10 +40,10 @@ _NUMBER = re.compile(r"([1-5])(?:[.,]0+)?")
 _LOOKS_LIKE_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
 
 # A character that makes a formula where a cell begins. "- a" is a list's item within a text.
-_BEGINS = re.compile(r"[ ']*[=+\-@\t\r＝＋－＠]")
+_BEGINS = re.compile(r"[ '\"]*[=+\-@\t\r＝＋－＠]")
 _WITHIN = r"(?=[=@＝＠]|[-+＋－](?!\s))"
-_FORMULA = re.compile(rf"(?<=[;\t\r\n])([ ']*){_WITHIN}")
-_GUARDED = re.compile(rf"(?<=[;\t\r\n])([ ']*)'{_WITHIN}")
+_FORMULA = re.compile(rf"(?<=[;\t\r\n])([ '\"]*){_WITHIN}")
+_GUARDED = re.compile(rf"(?<=[;\t\r\n])([ '\"]*)'{_WITHIN}")
 """Source: OWASP's page on CSV injection, for the characters."""
 
 

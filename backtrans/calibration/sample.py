@@ -1,8 +1,8 @@
 """Draw the pairs to be labelled, from strata of the expected score.
 
 A plain sample of a pool may have few pairs about the thresholds, where it matters. So half of it is
-shared evenly among the strata, half by size, and what is estimated is weighted back: a labelled pair stands for as many pairs of the
-pool as its stratum holds, divided by how many of them are labelled.
+shared evenly among the strata, half by size, and what is estimated is weighted back: a labelled
+pair stands for as many as its stratum holds, divided by how many of these are labelled.
 
 Promises: the same pool and seed give the same pairs, in whatever order the pool comes; memory is
 bounded by the sample and, of a pool with copies, a hash of each pair. Copies of a pair count once.
