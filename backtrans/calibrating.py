@@ -128,10 +128,9 @@ def fit(
     from backtrans.calibration.fit import fit as fitted
     from backtrans.calibration.tables import promised, write_selector
 
-    asked = Asked(precision, min(a4_precision, precision), sure)
-    found = fitted(
-        _read(labels, scores), asked, features=known(feature or ()), good_from=good_from, seed=seed
-    )
+    asked, features = Asked(precision, min(a4_precision, precision), sure), known(feature or ())
+    pairs = _read(labels, scores)
+    found = fitted(pairs, asked, features=features, good_from=good_from, seed=seed)
     for line in promised(found):
         say(line)
     write_selector(found, to)

@@ -148,8 +148,8 @@ def reliability(pool: Pool, stated: Floats) -> list[Bin]:
         weights = pool.weights[inside]
         found.append(
             Bin(
-                number / RELIABILITY_BINS,
-                (number + 1) / RELIABILITY_BINS,
+                int(number) / RELIABILITY_BINS,
+                (int(number) + 1) / RELIABILITY_BINS,
                 int(inside.sum()),
                 float(np.average(stated[inside], weights=weights)),
                 float(np.average(pool.good[inside], weights=weights)),

@@ -17,6 +17,7 @@ Source: scikit-learn's logistic regression and stratified folds; cross-fitting a
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import get_args
 
 import numpy as np
@@ -108,6 +109,8 @@ def fit(
     """Fit a selector to labels. Raises: InputError for labels that are too few or too much alike,
     ConfigError where a feature is missing or no threshold reaches what is asked.
     """
+    if find_spec("sklearn") is None:
+        raise ConfigError("fitting needs the extra `calibrate`: scikit-learn is not there")
     pool = weighted(labels, good_from)
     fewer = min(int(pool.good.sum()), int((~pool.good).sum()))
     if fewer < FEWEST_EACH:
