@@ -109,9 +109,9 @@ def point(pool: Pool, values: Floats, threshold: float, again: Floats) -> Point:
 
 
 def _rates(kept: Bools, good: Bools, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    whole = weights.sum(axis=1)
-    taken, true = weights @ kept, weights @ good
-    both = weights @ (kept & good)
+    # As floats in one product: numpy multiplies truth values without BLAS.
+    columns = np.stack([np.ones(len(good)), kept, good, kept & good], axis=1).astype(np.float64)
+    whole, taken, true, both = (weights @ columns).T
     with np.errstate(divide="ignore", invalid="ignore"):
         return taken / whole, both / taken, both / true, 2 * both / (taken + true)
 

@@ -67,14 +67,14 @@ def test_intervals_cover_about_as_often_as_they_say() -> None:
     wanted = (good[kept].mean(), kept[good].mean(), good.mean())
     area = verdict.auc(list(zip(values.tolist(), good.tolist(), strict=True)))
     dice, covered = np.random.default_rng(1), np.zeros(4)
-    for number in range(200):
+    for number in range(120):
         pool, signal = drawn(dice)
         again = resampled(pool, 200, seed=number)
         at = point(pool, signal, 1.2, again)
         figures = (at.precision, at.recall, share_good(pool, again), auc(pool, signal, again))
         for place, (figure, true) in enumerate(zip(figures, (*wanted, area), strict=True)):
             covered[place] += figure.low <= true <= figure.high  # type: ignore[operator]
-    assert all(0.88 <= share <= 0.99 for share in covered / 200), covered / 200
+    assert all(0.88 <= share <= 0.99 for share in covered / 120), covered / 120
 
 
 def test_a_bound_that_is_to_be_sure_of_holds_nineteen_times_in_twenty() -> None:

@@ -125,6 +125,7 @@ def test_a_selector_stands_beside_the_signals_that_it_reads(
     assert fitted.error.value < judge.error.value  # the judge is too sure of itself
 
 
+@pytest.mark.slow
 def test_the_bench_labels_fits_and_judges(tmp_path: Path) -> None:
     files = []
     for seed in (1, 2):

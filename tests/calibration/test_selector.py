@@ -16,6 +16,8 @@ from backtrans.errors import ConfigError
 from backtrans.pipeline import Pipeline
 from backtrans.records import Reject
 from backtrans.resolution import Resolved
+from backtrans.rewriting import RefuseSettings
+from backtrans.stages.choose import Choice
 from backtrans.thresholds import Fitted, Promise, Selector, Thresholds, Weight
 from tests.jobs import Silent, config, published, write_corpus
 
@@ -189,3 +191,22 @@ def test_a_run_keeps_by_the_selector_and_each_row_says_how_probable(tmp_path: Pa
     # Another threshold asks no model again.
     again = Pipeline(config(tmp_path, recipe__curate={"selector": {**whole, "a5": 0.9}}))
     assert set(again.run(Silent()).made) == {"curate"}
+
+
+def test_a_rewrite_is_worse_where_its_probability_is() -> None:
+    likely = Selector(1, {"min_token_logprob": Weight(1.0, 0.0, 1.0)}, 2.0, 0.1, 0.5)
+    choice = Choice(RefuseSettings(), "original", Thresholds(selector=likely))
+    original = judgement(score=3.0, min_token_logprob=-2.0)
+    # The judge likes it better, and the labels say that this counts for nothing.
+    assert choice.lower(judgement(score=5.0, min_token_logprob=-3.0), original)
+    assert not choice.lower(judgement(score=2.0, min_token_logprob=-1.0), original)
+    assert choice.lower(judgement(score=5.0, min_token_logprob=None), original)
+
+
+def test_without_a_selector_a_recipe_judges_as_ever_and_so_is_its_fingerprint(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(RECIPE))
+    resolved = Resolved(load(tmp_path / "run.yaml"))
+    assert resolved._judged == ({"a4": 4.0, "a5": 4.5, "floors": {}},)
+    assert resolved.thresholds == Thresholds()
