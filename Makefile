@@ -47,7 +47,7 @@ explore: install  ## look for counterexamples to the properties, other ones each
 chaos: install rgw  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos
 
-bench: install  ## measure reading, selecting, copies, planning, training, engines; each prints a ratio
+bench: install  ## measure reading, selecting, copies, planning, training, engines, what a selector promises
 	$(BIN)/python -m bench.reading
 	$(BIN)/python -m bench.pages
 	$(BIN)/python -m bench.filters
@@ -58,6 +58,7 @@ bench: install  ## measure reading, selecting, copies, planning, training, engin
 	$(BIN)/python -m bench.refresh
 	$(BIN)/python -m bench.training
 	$(BIN)/python -m bench.shared_engine
+	$(BIN)/python -m bench.calibration
 
 truth: install  ## two rounds in three worlds whose truth is known, with their controls (25 minutes)
 	$(BIN)/python -m bench.truth

@@ -22,7 +22,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from backtrans import __version__, keeping, learning, measuring
+from backtrans import __version__, calibrating, keeping, learning, measuring
 from backtrans.accounts import Plan, Status
 from backtrans.config import Config
 from backtrans.errors import BacktransError, ConfigError, RunIncomplete
@@ -49,6 +49,7 @@ class Form(StrEnum):
 app.add_typer(keeping.app)
 app.add_typer(learning.app)
 app.add_typer(measuring.app)
+app.add_typer(calibrating.app, name="calibrate")
 
 
 @app.command()

@@ -14,7 +14,7 @@ import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -24,8 +24,15 @@ from backtrans.models import REGISTERED
 from backtrans.placement import Lake, Placement
 from backtrans.recipe import Model, Recipe
 from backtrans.section import Section
+from backtrans.thresholds import Selector
 
 S = TypeVar("S", bound=Section)
+
+
+class SelectorFile(Section):
+    """What `backtrans calibrate fit` writes."""
+
+    selector: Selector
 
 
 class Config(Section):
@@ -40,7 +47,7 @@ def load(path: Path) -> Config:
 
     Raises: ConfigError that names the file and every key at fault.
     """
-    return _anchored(checked(path, Config), path.resolve().parent)
+    return _selecting(_anchored(checked(path, Config), path.resolve().parent), path)
 
 
 def checked(path: Path, kind: type[S]) -> S:
@@ -68,7 +75,8 @@ def checked(path: Path, kind: type[S]) -> S:
 
 
 def _explain(detail: Any, kind: type[Section]) -> str:
-    location = [part for part in detail["loc"] if part != "[key]"]
+    # In brackets stand pydantic's marks of what a part is, no keys.
+    location = [part for part in detail["loc"] if not str(part).startswith("[")]
     where = ".".join(str(part) for part in location)
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _fields_at(location[:-1], kind)
@@ -91,6 +99,8 @@ def _types(section: Any) -> dict[str, Any]:
     """Return the fields of a section, or of the settings that stand as one, and their types."""
     if get_origin(section) in (Union, UnionType):  # a section that may be left out
         section = next(each for each in get_args(section) if each is not NoneType)
+    if get_origin(section) is Annotated:
+        section = get_args(section)[0]
     if isinstance(section, type) and issubclass(section, BaseModel):
         return {name: field.annotation for name, field in section.model_fields.items()}
     return {field.name: field.type for field in fields(section)} if is_dataclass(section) else {}
@@ -154,6 +164,21 @@ def _anchored(config: Config, folder: Path) -> Config:
             ),
         }
     )
+
+
+def _selecting(config: Config, path: Path) -> Config:
+    """Put the content of a selector's file in the place of its name."""
+    recipe = config.recipe
+    if not isinstance(named := recipe.curate.selector, str):
+        return config
+    selector = checked(Path(anchored(named, path.resolve().parent)), SelectorFile).selector
+    curate = recipe.curate.model_copy(update={"selector": selector})
+    recipe = recipe.model_copy(update={"curate": curate})
+    try:
+        recipe.check_signals()
+    except ValueError as error:
+        raise ConfigError(f"{path}: recipe: {error}") from error
+    return config.model_copy(update={"recipe": recipe})
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], at: str = "") -> list[str]:

@@ -6,9 +6,10 @@ one makes pending what depends on it, and nothing more.
 Does not know: files, stores, how or where things run.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from backtrans.corpus.contamination import MIN_WORDS, N_WORDS
 from backtrans.corpus.filters.ordered import FilterSettings
@@ -17,6 +18,7 @@ from backtrans.corpus.span import Method
 from backtrans.finetuning import Training
 from backtrans.rewriting import RefuseSettings
 from backtrans.section import Section
+from backtrans.thresholds import Selector
 
 
 class Corpus(Section):
@@ -170,6 +172,23 @@ class Score(Section):
     """Of the reasoned form."""
 
 
+LIKELIHOODS = ("min_token_logprob", "mean_logprob", "pmi")
+"""Signals of a judgement that are there only where `score.signals` asks for them."""
+
+
+def _said(value: object) -> str:
+    return "[file]" if isinstance(value, str) else "[none]" if value is None else "[content]"
+
+
+# Tagged, so that what is wrong in one is said of what it is, and of nothing else.
+NamedSelector = Annotated[
+    Annotated[Selector, Tag("[content]")]
+    | Annotated[str, Tag("[file]")]
+    | Annotated[None, Tag("[none]")],
+    Discriminator(_said),
+]
+
+
 class Curate(Section):
     """Which pairs are kept. Source: 2308.06259 section 3.3 and its appendix (A4, A5)."""
 
@@ -177,6 +196,9 @@ class Curate(Section):
     a5: Annotated[float, Field(ge=1, le=5)] = 4.5
     floors: dict[Literal["min_token_logprob", "mean_logprob", "pmi"], float] = {}
     """A pair whose signal lies below its floor is refused whatever its score."""
+    selector: NamedSelector = None
+    """What `backtrans calibrate fit` wrote, or its file: pairs are judged by its probability, with
+    an a4 and an a5 of its own. The file's content counts, not its name."""
     filter: bool = True
     """Without it every scored pair goes on: what is in neither A4 nor A5 is in the split `all`.
     Source: 2408.04614 table 1 filters and rewrites independently."""
@@ -185,6 +207,8 @@ class Curate(Section):
     def _nested(self) -> "Curate":
         if self.a5 < self.a4:
             raise ValueError(f"a5 {self.a5} is under a4 {self.a4}: A5 lies within A4")
+        if self.selector is not None and self.model_fields_set & {"a4", "a5"}:
+            raise ValueError("the selector has an a4 and an a5 of its own: take these out")
         return self
 
 
@@ -250,9 +274,22 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _signals_are_asked_for(self) -> "Recipe":
+        self.check_signals()
+        return self
+
+    def check_signals(self) -> None:
+        """Look whether what curating reads is asked for. Raises: ValueError that says what is not.
+
+        A selector that is still a file's name is not looked at.
+        """
+        selector = self.curate.selector
+        features = selector.features if isinstance(selector, Selector) else {}
+        self._are_asked_for("curate.floors", self.curate.floors)
+        self._are_asked_for("curate.selector", set(features) & set(LIKELIHOODS))
+
+    def _are_asked_for(self, where: str, signals: Iterable[str]) -> None:
         asked = set(self.score.signals)
-        for signal in self.curate.floors:
+        for signal in sorted(signals):
             needed: Literal["pmi", "likelihood"] = "pmi" if signal == "pmi" else "likelihood"
             if needed not in asked and not (needed == "likelihood" and "pmi" in asked):
-                raise ValueError(f"curate.floors has {signal}: add {needed} to score.signals")
-        return self
+                raise ValueError(f"{where} has {signal}: add {needed} to score.signals")

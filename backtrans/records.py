@@ -103,7 +103,8 @@ REASONS: dict[str, str] = {
     "instruction_unfinished": "the backward model ran out of tokens before its end",
     "digit_improbable": "no rating digit had a finite probability",
     # curating
-    "below_a4": "expected score under the A4 threshold",
+    "below_a4": "expected score, or a selector's probability, under the A4 threshold",
+    "signal_missing": "a signal that the recipe's selector reads was not to be had",
     "signal_below_floor": "a likelihood signal under the recipe's floor",
     # rewriting
     "rewrite_missing": "no [RES] in what the rewriting model wrote",
@@ -195,6 +196,7 @@ CURATED = pa.schema(
         ("instruction", pa.string()),
         ("response", pa.string()),
         ("split", pa.string()),  # A5 | A4 | rest: the best split that the row belongs to
+        ("probability", pa.float64()),  # that the pair is good, by the recipe's selector
         *_JUDGEMENT,
         *_PROVENANCE,
         ("backward_role", pa.string()),
@@ -290,6 +292,7 @@ RECIPE_REASONS = (
     "duplicate",
     "near_duplicate",
     "below_a4",
+    "signal_missing",
     "signal_below_floor",
     "not_rewritten",
     "rewrite_leaks",

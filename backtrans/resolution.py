@@ -31,7 +31,7 @@ from backtrans.stages import choose as choose_stage
 from backtrans.stages import deduplicate as deduplicate_stage
 from backtrans.stages import select as select_stage
 from backtrans.store import StoreSettings
-from backtrans.thresholds import Thresholds
+from backtrans.thresholds import Selector, Thresholds
 from backtrans.trained import ROLES, Trained
 from backtrans.training.pairs import RoleName
 
@@ -185,7 +185,9 @@ class Resolved:
     def _judged(self) -> tuple[Any, ...]:
         """What decides which pairs are kept; that there is a filter says nothing."""
         curate = self._recipe.curate
-        found = curate.model_dump(exclude={"filter"})
+        found: dict[str, Any] = curate.model_dump(exclude={"filter", "selector"})
+        if isinstance(curate.selector, Selector):
+            found = {"floors": found["floors"], "selector": curate.selector.deciding()}
         return (found,) if curate.filter else (found, "unfiltered")
 
     def _written(self, curate: str, evaluations: str) -> dict[str, str]:
@@ -222,7 +224,8 @@ class Resolved:
         """Which split a judged pair is in."""
         curate = self._recipe.curate
         floors = tuple(sorted(curate.floors.items()))
-        return Thresholds(curate.a4, curate.a5, floors, curate.filter)
+        selector = curate.selector if isinstance(curate.selector, Selector) else None
+        return Thresholds(curate.a4, curate.a5, floors, curate.filter, selector)
 
     # ------------------------------------------------------------------ roles
 

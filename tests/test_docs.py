@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from backtrans import keeping, learning, measuring
+from backtrans import calibrating, keeping, learning, measuring
 from backtrans.analysis.complexity import TaggingFile
 from backtrans.cli import app
-from backtrans.config import Config
+from backtrans.config import Config, SelectorFile
 from backtrans.evaluation.settings import EvaluationFile
-from backtrans.recipe import Recipe, Select
+from backtrans.recipe import Curate, Recipe, Select
 from backtrans.snapshots import PUBLISHED
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +41,12 @@ def test_commands_in_the_documents_exist(document: Path) -> None:
         if command.callback
     }
     named = set(re.findall(r"^backtrans (\w+)", document.read_text(), re.MULTILINE))
-    assert named <= commands
+    assert named <= commands | {"calibrate"}
+    steps = {
+        c.name or c.callback.__name__ for c in calibrating.app.registered_commands if c.callback
+    }
+    calibrate = re.findall(r"^backtrans calibrate (\w+)", document.read_text(), re.MULTILINE)
+    assert set(calibrate) <= steps
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"^make (\w+)", document.read_text(), re.MULTILINE)) <= targets
 
@@ -63,6 +68,15 @@ def test_what_the_documents_say_of_training_is_a_section_that_loads() -> None:
     block = (ROOT / "docs/training.md").read_text().split("```yaml")[1].split("```")[0]
     said = yaml.safe_load(block)["recipe"]
     Recipe.model_validate_json(json.dumps(said | {"corpus": {"paths": ["x"]}}))
+
+
+def test_what_the_documents_say_of_calibrating_is_a_section_that_loads() -> None:
+    blocks = (ROOT / "docs/calibrate.md").read_text().split("```yaml")[1:]
+    for block in blocks:
+        said = yaml.safe_load(block.split("```")[0])
+        kind = SelectorFile if "selector" in said else Curate
+        kind.model_validate_json(json.dumps(said if "selector" in said else said["curate"]))
+    assert len(blocks) == 2
 
 
 def test_every_column_of_a_split_is_documented() -> None:

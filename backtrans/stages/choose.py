@@ -41,8 +41,11 @@ class Choice:
     thresholds: Thresholds
 
     def lower(self, rewrite: Row, original: Row) -> bool:
-        """Say whether a rewrite's judgement is worse: a lower score, or a floor it falls under."""
-        if rewrite["score"] < original["score"]:
+        """Say whether a rewrite's judgement is worse: a lower score, or a floor it falls under.
+
+        With a selector it is its probability that must not be lower.
+        """
+        if self.thresholds.value(rewrite) < self.thresholds.value(original):
             return True
         return bool(self.thresholds.under_floor(rewrite)) and not self.thresholds.under_floor(
             original
@@ -106,6 +109,7 @@ def _with(row: Row, text: str, score: Row | None, choice: Choice) -> Row:
         return taken
     taken |= {name: score[name] for name in JUDGEMENT}
     taken |= {
+        "probability": choice.thresholds.probability(score),
         "forward_role": score["role_version"],
         "forward_model": score["model"],
         "run": score["run"],

@@ -51,6 +51,7 @@ def curate(
             "backward_model": pair["model"],
             "forward_role": score["role_version"],
             "forward_model": score["model"],
+            "probability": thresholds.probability(score),
         }
         match = evaluations.match(pair["instruction"]) if evaluations else None
         verdict = thresholds.judge(score) if match is None else match.reject
