@@ -6,13 +6,16 @@ Exit codes:
     2  the command or the configuration is wrong
     3  fewer shards than min_complete reached the end; a later run goes on from there
   130  interrupted; a later run goes on from there
+  143  stopped by SIGTERM, as schedulers and vanishing machines do; a later run goes on from there
 
 Environment variables are read here and in jobs/, and nowhere else.
 """
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections import Counter
 from dataclasses import asdict
 from enum import StrEnum
@@ -22,7 +25,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from backtrans import __version__, calibrating, keeping, learning, measuring
+from backtrans import __version__, calibrating, keeping, learning, measuring, operating
 from backtrans.accounts import Plan, Status
 from backtrans.config import Config
 from backtrans.errors import BacktransError, ConfigError, RunIncomplete
@@ -50,6 +53,7 @@ app.add_typer(keeping.app)
 app.add_typer(learning.app)
 app.add_typer(measuring.app)
 app.add_typer(calibrating.app, name="calibrate")
+app.add_typer(operating.app)
 
 
 @app.command()
@@ -234,8 +238,22 @@ def _show_status(console: Console, status: Status) -> None:
         console.print(f"lake table {lake.uri}: {holds}{behind}", markup=False)
 
 
+_INTERRUPTED = 130
+
+_terminated = threading.Event()
+
+
+def _stop(*_: object) -> NoReturn:
+    # Once: what is closed on the way out is not to be cut short by a second signal.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _terminated.set()
+    # Of all that a signal may raise, Ray's core passes on this and SystemExit, and drops the rest.
+    raise KeyboardInterrupt
+
+
 def main() -> NoReturn:
     """Run the command line; turn every error of ours into one line and an exit code."""
+    signal.signal(signal.SIGTERM, _stop)
     try:
         app(standalone_mode=True)
     except ConfigError as error:
@@ -244,8 +262,12 @@ def main() -> NoReturn:
         _fail(str(error), 3)
     except BacktransError as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("interrupted; run it again to go on", 130)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if _terminated.is_set():
+            _fail("stopped by SIGTERM; run it again to go on", 143)
+        if isinstance(end, KeyboardInterrupt) or end.code == _INTERRUPTED:  # typer's, of the other
+            _fail("interrupted; run it again to go on", _INTERRUPTED)
+        raise
     sys.exit(0)
 
 

@@ -32,7 +32,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a part cost, summed over its rows. Units in the names."""
+    """What a part cost, summed over its rows. Units in the names.
+
+    `seconds` are the worker's, shared among the shards that it had in flight: so they add up over
+    parts, and times the GPUs of a worker they are GPU-seconds.
+    """
 
     requests: int = 0
     prompt_tokens: int = 0

@@ -1,6 +1,7 @@
 """What every command shares: its configuration's argument, its pipeline, and where it writes."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +25,15 @@ def say(line: str) -> None:
     out().print(line, markup=False)
 
 
+def environment() -> Mapping[str, str]:
+    """Return the environment, for those who may not read it themselves."""
+    return os.environ
+
+
 def opened(path: Path) -> Pipeline:
     """Return the pipeline of a configuration, and refuse an unsafe environment.
 
     Raises: ConfigError.
     """
-    check_environment(os.environ)
-    return Pipeline(load(path), ray_auth_token=os.environ.get("RAY_AUTH_MODE") == "token")
+    check_environment(environment())
+    return Pipeline(load(path), ray_auth_token=environment().get("RAY_AUTH_MODE") == "token")

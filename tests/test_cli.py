@@ -14,7 +14,15 @@ import pytest
 from backtrans import cli
 from backtrans.pipeline import Pipeline
 from tests.cuts import faulty_models, write_marked
-from tests.jobs import config, configuration, document, published, write_corpus, write_jsonl
+from tests.jobs import (
+    Silent,
+    config,
+    configuration,
+    document,
+    published,
+    write_corpus,
+    write_jsonl,
+)
 
 DEADLINE_SECONDS = 60
 
@@ -178,6 +186,35 @@ def test_a_driver_killed_in_the_middle_loses_nothing_and_asks_nothing_again(
     assert by_id(published(killed)) == by_id(published(whole))
     assert killed.plan().nothing_pending
     assert [s.rows_in for s in killed.status().stages] == [s.rows_in for s in whole.status().stages]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_driver_that_is_told_to_stop_ends_soon_and_the_next_one_goes_on(
+    tmp_path: Path, runtime: str
+) -> None:
+    write_corpus(tmp_path, files=3)
+    slow = {"path": "scripted:default?latency_seconds=0.3", "engine": "scripted"}
+    models = {"recipe__models": {"backward": slow, "forward": slow}}
+    path = configuration(tmp_path, placement__runtime=runtime, **models)
+    command = [sys.executable, "-m", "backtrans", "run", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as driver:
+        deadline = time.monotonic() + 3 * DEADLINE_SECONDS  # Ray takes its time to start
+        while not list((tmp_path / "out/commits/backtranslate").glob("**/*.json")):
+            assert driver.poll() is None
+            assert time.monotonic() < deadline, "the driver made no progress"
+        driver.send_signal(signal.SIGTERM)
+        _, said = driver.communicate(timeout=120)
+    assert driver.returncode == 143
+    assert said.decode().endswith("stopped by SIGTERM; run it again to go on\n")
+    stopped = Pipeline(config(tmp_path, **models))
+    kept = {commit.name for commit in (tmp_path / "out/commits").rglob("*.json")}
+    assert not stopped.plan().nothing_pending, "it was told in the middle"
+    stopped.run(Silent())
+    assert kept < {commit.name for commit in (tmp_path / "out/commits").rglob("*.json")}
+    whole = Pipeline(config(tmp_path, placement__root="whole", **models))
+    whole.run(Silent())
+    assert by_id(published(stopped)) == by_id(published(whole))
 
 
 def by_id(rows: list[dict[str, object]]) -> list[dict[str, object]]:

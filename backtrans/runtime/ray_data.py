@@ -16,9 +16,11 @@ Does not know: what the work is. Reads no environment variable: who starts the r
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from ipaddress import ip_address
 from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
@@ -132,17 +134,27 @@ def _start(settings: RuntimeSettings) -> None:
 
     level = logging.INFO if settings.verbose else logging.ERROR
     quiet: dict[str, Any] = {"log_to_driver": settings.verbose, "logging_level": level}
-    if settings.ray_address not in (None, "local"):
-        ray.init(address=settings.ray_address, **quiet)
-        return
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        # Ray's default of 15 starves an engine beside anything else that runs.
-        _system_config={"worker_niceness": 0},
-        **quiet,
-    )
+    with _own_signals():
+        if settings.ray_address not in (None, "local"):
+            ray.init(address=settings.ray_address, **quiet)
+            return
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            # Ray's default of 15 starves an engine beside anything else that runs.
+            _system_config={"worker_niceness": 0},
+            **quiet,
+        )
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what SIGTERM does: `ray.init` would have it end the process in silence."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_gpus(work: Work, settings: RuntimeSettings) -> None:

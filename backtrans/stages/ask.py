@@ -14,7 +14,6 @@ configuration.
 """
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from backtrans.engines.engine import Engine, EngineSettings
 from backtrans.engines.opening import open_engine
 from backtrans.errors import AccountingError, ConfigError, DialogueBroken
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.meter import Meter
 from backtrans.models import Registry
 from backtrans.records import (
     DISTILLED,
@@ -136,6 +136,7 @@ class AskWorker:
         self._ledger = ledger
         self._engine = engine
         self._retry = retry
+        self._meter = Meter()
 
     async def do(self, address: Address) -> tuple[list[Commit], int]:
         """Carry a shard through: a commit a stage, made or found, and how many were made.
@@ -166,17 +167,16 @@ class AskWorker:
         self, stage: RoleStage, key: str, address: Address, parts: Parts
     ) -> tuple[Commit, bool]:
         """Ask about every row of a shard that has no answer, commit the part; say if this won."""
-        began = time.monotonic()
-        lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
-        rows_in = len(lead)
         tally = Tally()
-        asked = joined(lead, others, address)
-        known = await asyncio.to_thread(self._answered, stage, address.shard, asked)
-        fresh = [row for row in asked if row["id"] not in known]
-        outcomes = await self._outcomes(stage, fresh, tally)
-        known |= {row["id"]: row for row in outcomes}
-        rows = [known[row["id"]] for row in asked]
-        part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
+        with self._meter.running() as share:
+            lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
+            asked = joined(lead, others, address)
+            known = await asyncio.to_thread(self._answered, stage, address.shard, asked)
+            fresh = [row for row in asked if row["id"] not in known]
+            outcomes = await self._outcomes(stage, fresh, tally)
+            known |= {row["id"]: row for row in outcomes}
+            rows = [known[row["id"]] for row in asked]
+            part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
         commit, won = await asyncio.to_thread(
             self._ledger.settle,
             stage.stage,
@@ -184,9 +184,9 @@ class AskWorker:
             shard=address.shard,
             object_url=address.object,
             first_row=address.first_row,
-            rows_in=rows_in,
+            rows_in=len(lead),
             part=part,
-            usage=tally.usage(time.monotonic() - began),
+            usage=tally.usage(share.seconds),
             run=self._run,
             reads=tuple([await parts.name(upstream) for upstream in stage.upstream]),
         )
@@ -203,15 +203,15 @@ class AskWorker:
         self, stage: RoleStage, old: Commit, address: Address, parts: Parts
     ) -> tuple[Commit, bool]:
         """Ask about the rows to be retried alone; replace the part if one of them came through."""
-        began = time.monotonic()
-        lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
-        before = (await asyncio.to_thread(self._ledger.read_part, old)).to_pylist()
-        due = {row["id"] for row in before if self._retry.is_due(row)}
         tally = Tally()
-        asked = [row for row in joined(lead, others, address) if row["id"] in due]
-        if len(asked) != len(due):
-            raise AccountingError(f"{address.name}: a row that was refused is missing upstream")
-        outcomes = await self._outcomes(stage, asked, tally)
+        with self._meter.running() as share:
+            lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
+            before = (await asyncio.to_thread(self._ledger.read_part, old)).to_pylist()
+            due = {row["id"] for row in before if self._retry.is_due(row)}
+            asked = [row for row in joined(lead, others, address) if row["id"] in due]
+            if len(asked) != len(due):
+                raise AccountingError(f"{address.name}: a row that was refused is missing upstream")
+            outcomes = await self._outcomes(stage, asked, tally)
         came = {row["id"]: row for row in outcomes if is_kept(row)}
         if not came:
             return old, False
@@ -223,7 +223,7 @@ class AskWorker:
             old,
             rows_in=len(lead),
             part=part,
-            usage=tally.usage(time.monotonic() - began),
+            usage=tally.usage(share.seconds),
             run=self._run,
         )
         parts.remember(commit, part)
@@ -256,7 +256,7 @@ class Tally:
         self._output_tokens += sum(reply.output_tokens for reply in replies)
 
     def usage(self, seconds: float) -> Usage:
-        """Return the sums, with the wall time that they took."""
+        """Return the sums, with the engine's time that they took."""
         return Usage(
             requests=self._replies,
             prompt_tokens=self._prompt_tokens,

@@ -1,0 +1,48 @@
+"""A worker's time, shared out among what it does at once.
+
+An engine has several shards in flight, so the time from a shard's beginning to its end is not what
+it cost. Each moment of the worker's is shared alike among the shards that were in flight in it; so
+the shares add up to the time in which the worker was busy, and times the GPUs of a worker they are
+GPU-seconds.
+
+Does not know: what is done, engines, shards. For one event loop, or one thread.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Share:
+    """What one of them has taken so far."""
+
+    seconds: float = 0.0
+
+
+class Meter:
+    """Shares out a worker's time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._running: list[Share] = []
+        self._since = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[Share]:
+        """Take part until the end of the block; the share is whole after it."""
+        share = Share()
+        self._turn()
+        self._running.append(share)
+        try:
+            yield share
+        finally:
+            self._turn()
+            self._running = [each for each in self._running if each is not share]
+
+    def _turn(self) -> None:
+        now = self._clock()
+        for share in self._running:
+            share.seconds += (now - self._since) / len(self._running)
+        self._since = now
