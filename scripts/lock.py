@@ -1,8 +1,9 @@
 """Write requirements/lock.txt from pyproject.toml, or check that it is not stale.
 
 The lock is for Linux x86_64 and CPython 3.11. It pins and hashes the run time and the extras of
-`EXTRAS`: everything but torch, which requirements/torch.txt names. The check is offline and takes a moment: the header holds a digest of
-what was asked for, and every declared requirement must be met by its pin.
+`EXTRAS`: everything but torch, which requirements/torch.txt names. The check is offline and takes a
+moment: the header holds a digest of what was asked for, and every declared requirement must be met
+by its pin.
 """
 
 import hashlib
