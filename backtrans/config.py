@@ -83,7 +83,8 @@ def _explain(detail: Any, kind: type[Section]) -> str:
 def _fields_at(location: list[Any], kind: type[Section]) -> list[str]:
     section: Any = kind
     for part in location:
-        section = _types(section).get(part)
+        mapped = get_origin(section) is dict
+        section = get_args(section)[1] if mapped else _types(section).get(part)
     return list(_types(section))
 
 
@@ -105,6 +106,8 @@ def anchored(path: str, folder: Path) -> str:
 
 def anchored_model(model: Model, folder: Path) -> Model:
     """Return a model whose folders are found from anywhere."""
+    if model.engine == "openai":  # names, not folders
+        return model
     # A name without a folder of that name beside the file is a hub id and stays as it is.
     local = model.path.startswith((".", "/", "~")) or (folder / model.path).is_dir()
     return model.model_copy(

@@ -32,13 +32,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a part cost, summed over its rows. Units in the names."""
+    """What a part cost, summed over its rows. Units in the names; money in the prices'."""
 
     requests: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
+    money: float = 0.0
 
     def __add__(self, other: "Usage") -> "Usage":
         pairs = zip(astuple(self), astuple(other), strict=True)

@@ -34,11 +34,15 @@ class Subject:
 
 
 @pytest.fixture(
-    params=["scripted", pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.slow])]
+    params=[
+        "scripted",
+        pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.slow]),
+        pytest.param("openai", marks=[pytest.mark.vllm, pytest.mark.slow]),
+    ]
 )
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
-    if request.param == "vllm":
-        yield Subject(request.getfixturevalue("vllm_engine"), "vllm")
+    if request.param != "scripted":
+        yield Subject(request.getfixturevalue(f"{request.param}_engine"), request.param)
         return
     settings = EngineSettings(
         "scripted",
