@@ -62,7 +62,7 @@ def changes(server: Server, **options: Any) -> dict[str, Any]:
 def test_a_run_is_judged_by_a_served_model_and_says_what_it_cost(
     tmp_path: Path, judge: Server
 ) -> None:
-    write_corpus(tmp_path)
+    write_corpus(tmp_path, files=1, each=20)
     path = configuration(tmp_path, **changes(judge))
     pipeline = Pipeline(load(path))
     pipeline.run(Silent())
@@ -85,8 +85,8 @@ def test_a_run_is_judged_by_a_served_model_and_says_what_it_cost(
 def test_refused_access_stops_the_run_and_the_next_one_goes_on(
     tmp_path: Path, judge: Server
 ) -> None:
-    write_corpus(tmp_path)
-    judge.behave = lambda body: failed(401, "expired") if len(judge.asked) > 9 else digits(body)
+    write_corpus(tmp_path, files=1, each=20)
+    judge.behave = lambda body: failed(401, "expired") if len(judge.asked) > 5 else digits(body)
     with pytest.raises(ConfigError, match="refuses to serve judge"):
         Pipeline(config(tmp_path, **changes(judge))).run(Silent())
     judge.behave = digits
@@ -179,7 +179,7 @@ def test_workers_that_ask_a_server_take_no_gpu_and_share_its_limits(
 
 
 def test_commits_and_checkpoints_of_before_there_was_money_are_still_read(tmp_path: Path) -> None:
-    write_corpus(tmp_path)
+    write_corpus(tmp_path, files=1, each=20)
     pipeline = Pipeline(config(tmp_path))
     pipeline.run(Silent())
     for commit in pipeline.ledger.commits("score"):
@@ -193,7 +193,7 @@ def test_commits_and_checkpoints_of_before_there_was_money_are_still_read(tmp_pa
     again = Pipeline(config(tmp_path))
     assert again.plan().nothing_pending
     scored = next(stage for stage in again.status().stages if stage.stage == "score")
-    assert (scored.money, scored.rows_in) == (0.0, 36)
+    assert (scored.money, scored.rows_in) == (0.0, 18)
 
 
 def test_money_is_summed_with_the_rest() -> None:
@@ -209,7 +209,7 @@ def test_a_ray_job_asks_a_server_and_leaves_its_key_nowhere(
     tmp_path: Path, judge: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JUDGE_KEY", KEY)
-    write_corpus(tmp_path)
+    write_corpus(tmp_path, files=1, each=20)
     said = changes(judge, api_key_env="JUDGE_KEY") | {"placement__runtime": "ray"}
     path = configuration(tmp_path, **said)
     pipeline = Pipeline(load(path))

@@ -16,7 +16,7 @@ from backtrans.engines import chat
 from backtrans.engines.chat import Malformed, Spent
 from backtrans.engines.endpoint import Endpoint
 from backtrans.engines.folders import JsonObject
-from backtrans.engines.limits import PATIENCE_SECONDS, Limiter, Sleep, wait_seconds
+from backtrans.engines.limits import PATIENCE_SECONDS, Clock, Limiter, Sleep, wait_seconds
 from backtrans.errors import BacktransError, ConfigError, ModelError
 
 T = TypeVar("T")
@@ -73,12 +73,19 @@ class Asker:
     """Asks one server about one model, within its limits."""
 
     def __init__(
-        self, once: Once, endpoint: Endpoint, model: str, limiter: Limiter, sleep: Sleep
+        self,
+        once: Once,
+        endpoint: Endpoint,
+        model: str,
+        limiter: Limiter,
+        clock: Clock,
+        sleep: Sleep,
     ) -> None:
         self._once = once
         self._endpoint = endpoint
         self._model = model
         self._limiter = limiter
+        self._clock = clock
         self._sleep = sleep
         self._dice = random.Random()
 
@@ -98,9 +105,11 @@ class Asker:
         Raises: ConfigError, ModelError; Failure where it was refused, or failed each time.
         """
         money, attempt, most = 0.0, 0, attempts or self._endpoint.max_attempts
+        under_way_seconds = 0.0
         while True:
             attempt += 1
             admission = await self._limiter.admit(tokens)
+            began = self._clock()
             try:
                 answer = chat.parsed(await self._once(place, body))
                 used = chat.spent(answer)
@@ -115,10 +124,11 @@ class Asker:
             if (stop := self._stops(failure)) is not None and not (lists and failure.status == 404):
                 raise stop
             failure.money = money
+            under_way_seconds += self._clock() - began
             if not failure.passes or (lists and failure.code == MALFORMED):
                 raise failure
             pause = failure.retry_after_seconds or 0.0
-            if attempt >= most or pause > PATIENCE_SECONDS:
+            if attempt >= most or max(pause, under_way_seconds) > PATIENCE_SECONDS:
                 asks = f"; it asks to wait {pause:,.0f} s" if pause else ""
                 tried = f"{failure.words}; {attempt} attempt(s){asks}"
                 failure.words = tried

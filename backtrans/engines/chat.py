@@ -32,6 +32,9 @@ unseen spends its tokens first."""
 TEXT_TOKENS = 16
 """Source: this project's choice: a choice is a word, and what is longer is none."""
 
+_WORDS_CHARS = 300
+"""How much of a model's own refusal is kept."""
+
 VLLM_SAMPLING: JsonObject = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 """What a served model's generation_config.json may set, set as our own engine has it."""
 
@@ -255,7 +258,7 @@ def _choice(answer: JsonObject) -> Mapping[str, Any]:
 def _refused(choice: Mapping[str, Any]) -> Reply | None:
     said = _mapping(choice.get("message")).get("refusal")
     if said:
-        return Reply(refusal=Refusal("refused", str(said)))
+        return Reply(refusal=Refusal("refused", str(said)[:_WORDS_CHARS]))
     if choice.get("finish_reason") == "content_filter":
         return Reply(refusal=Refusal("refused", "the server's content filter"))
     return None

@@ -31,8 +31,9 @@ MAX_WAIT_SECONDS = 60.0
 """The longest of them. Source: this project's choice: limits are of a minute."""
 
 PATIENCE_SECONDS = 600.0
-"""The longest pause that a server may ask for. Source: this project's choice: a longer one is a
-quota of a day, and whoever waits should know."""
+"""The longest pause that a server may ask for, and when no further attempt begins after others that
+were under way for so long. Source: this project's choice: a longer pause is a quota of a day, and
+whoever waits should know; and it is the longest answer of the client's defaults."""
 
 
 @dataclass(slots=True)

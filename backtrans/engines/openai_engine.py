@@ -79,7 +79,7 @@ class OpenaiEngine:
             max_retries=0,
         )
         limiter = Limiter(endpoint.requests_per_minute, endpoint.tokens_per_minute, clock, sleep)
-        asker = Asker(self._once, endpoint, self._settings.model, limiter, sleep)
+        asker = Asker(self._once, endpoint, self._settings.model, limiter, clock, sleep)
         self._in_flight = asyncio.Semaphore(self._settings.max_in_flight)
         self._doubting = asyncio.Lock()
         self._questions = Questions(asker, endpoint, self._settings)

@@ -139,11 +139,12 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
         self.slept: list[float] = []
+        self.stands = False  # where many sleep at once, one's sleep would be the others' time
 
     def __call__(self) -> float:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.now += seconds
+        self.now += 0.0 if self.stands else seconds
         await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from backtrans.engines.limits import (
 from .server import Clock
 
 ARRIVALS = st.lists(
-    st.tuples(st.floats(0, 40), st.integers(1, 50), st.integers(0, 60)), min_size=1, max_size=40
+    st.tuples(st.floats(0, 40), st.integers(1, 50), st.integers(0, 60)), min_size=1, max_size=20
 )
 """Of each request: how long after the one before it comes, what it is reckoned at, what it took."""
 
