@@ -17,7 +17,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from backtrans.errors import ConfigError
 from backtrans.models import REGISTERED
@@ -33,6 +33,17 @@ class Config(Section):
 
     recipe: Recipe
     placement: Placement
+
+    @model_validator(mode="after")
+    def _served_models_have_endpoints(self) -> "Config":
+        known = self.placement.engine.endpoints
+        for part, model in self.recipe.models:
+            if model and model.engine == "openai" and model.path not in known:
+                raise ValueError(
+                    f"recipe.models.{part} is served by others: say where, under"
+                    f" placement.engine.endpoints.{model.path}"
+                )
+        return self
 
 
 def load(path: Path) -> Config:

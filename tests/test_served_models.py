@@ -19,8 +19,11 @@ from backtrans.cli import app
 from backtrans.config import load
 from backtrans.entries import COMMIT, Usage, decoded, encoded
 from backtrans.errors import ConfigError
+from backtrans.evaluation.contest import hold
+from backtrans.evaluation.settings import load_evaluation
 from backtrans.ledger import Ledger
 from backtrans.pipeline import Pipeline
+from backtrans.placement import EngineOptions
 from backtrans.records import parquet
 from backtrans.resolution import Resolved
 from backtrans.retry import NO_RETRY
@@ -154,9 +157,11 @@ def test_a_mistake_in_an_endpoint_is_named(
 def test_a_served_model_without_an_endpoint_is_a_wrong_configuration(
     tmp_path: Path, judge: Server
 ) -> None:
-    found = config(tmp_path, recipe__models__forward=JUDGE)
+    with pytest.raises(ConfigError, match=r"recipe.models.forward is served.*endpoints.judge"):
+        config(tmp_path, recipe__models__forward=JUDGE)
+    found = config(tmp_path, **changes(judge))
     with pytest.raises(ConfigError, match="names no endpoint of 'judge'"):
-        Works(found, Resolved(found)).ask_works("r", NO_RETRY)
+        engine_settings({"forward": found.recipe.models.forward}, EngineOptions())
 
 
 def test_workers_that_ask_a_server_take_no_gpu_and_share_its_limits(
@@ -201,6 +206,27 @@ def test_money_is_summed_with_the_rest() -> None:
     row = {"rejects": [], **dict.fromkeys(["rows_in", "kept", "requests"], 1), "money": 0.25}
     table = pa.Table.from_pylist([row, row], schema=COMMITS)
     assert StageStatus.of("score", table).money == 0.5
+
+
+def test_a_served_judge_evaluates(tmp_path: Path, judge: Server) -> None:
+    judge.behave = lambda body: chat("A", usage=USAGE, logprobs=logprobs(A=-0.5, B=-1.0))
+    for name in ("ours", "theirs"):
+        rows = [{"instruction": str(n), "output": f"{name} {n}", "generator": name} for n in (1, 2)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    said = {
+        "candidate": {"outputs": "ours.json"},
+        "reference": {"outputs": "theirs.json"},
+        "judge": {"model": JUDGE},
+        "engine": {"endpoints": endpoints(judge)},
+    }
+    path = tmp_path / "evaluation.yaml"
+    path.write_text(json.dumps({"evaluation": said}))
+    contest = hold(load_evaluation(path), lambda _: None)
+    assert contest.usage["judge"].money == pytest.approx(4 * (500 * 2.0 + 10.0) / 1e6)
+    assert contest.judge == "judge"
+    path.write_text(json.dumps({"evaluation": said | {"engine": {}}}))
+    with pytest.raises(ConfigError, match=r"'judge' is served by others: add engine.endpoints"):
+        load_evaluation(path)
 
 
 @pytest.mark.slow

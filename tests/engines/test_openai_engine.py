@@ -12,10 +12,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backtrans.dialogue import Choose, Generate, Likelihood, Message, Reply, Request
+from backtrans.engines.asking import Asker, Failure, Once
 from backtrans.engines.endpoint import Endpoint
 from backtrans.engines.engine import EngineSettings
+from backtrans.engines.limits import Limiter
 from backtrans.engines.openai_engine import OpenaiEngine
 from backtrans.errors import BacktransError, ConfigError, EngineDead, ModelError
 
@@ -88,6 +92,19 @@ def subject_over(
             subject.engine.close()
 
 
+@contextmanager
+def over(once: Once, **options: Any) -> Iterator[OpenaiEngine]:
+    """Lend an engine whose HTTP requests are made by a function."""
+
+    class Engine(OpenaiEngine):
+        async def _once(self, place: str, body: Json | None) -> str:
+            return await once(place, body)
+
+    engine = Engine(EngineSettings("openai", "judge", endpoint=Endpoint("http://x/v1"), **options))
+    yield engine
+    engine.close()
+
+
 # ---------------------------------------------------------------------- answering
 
 
@@ -130,16 +147,24 @@ def test_replies_are_in_order_whatever_order_the_server_answers_in(opened: Open)
     assert [reply.text for reply in replies] == [f"answer {n}" for n in range(6)]
 
 
-def test_no_more_is_in_flight_than_allowed(opened: Open) -> None:
-    few = threading.Barrier(3)  # broken unless three are there at once
+@settings(max_examples=8)  # each opens an engine
+@given(st.integers(1, 9), st.lists(st.integers(0, 9), max_size=30))
+def test_no_more_is_in_flight_than_allowed(most: int, lengths: list[int]) -> None:
+    at_once = {"now": 0, "most": 0}
 
-    def slow(body: Json) -> Said:
-        few.wait(20)
-        return echo(body)
+    async def once(place: str, body: Json | None) -> str:
+        at_once["now"] += 1
+        at_once["most"] = max(at_once.values())
+        for _ in range(int(body["messages"][0]["content"]) if body else 0):
+            await asyncio.sleep(0)
+        at_once["now"] -= 1
+        return json.dumps(echo(body).body if body else {})
 
-    server, subject = opened(slow, max_in_flight=3)
-    subject.answer(*(Request(user(str(n)), WRITE) for n in range(12)))
-    assert server.most_at_once == 3
+    with over(once, max_in_flight=most) as engine:
+        asked = [Request(user(str(length)), WRITE) for length in lengths]
+        replies = asyncio.run(engine.answer(asked))
+    assert [reply.text for reply in replies] == [f"on {length}" for length in lengths]
+    assert at_once["most"] <= most
 
 
 def test_a_minute_has_no_more_requests_than_allowed(opened: Open) -> None:
@@ -255,13 +280,29 @@ def test_a_server_that_says_when_is_asked_then(
     assert subject.clock.slept == [pytest.approx(7.0)]
 
 
-def test_a_pause_that_one_is_asked_for_is_kept_by_all(opened: Open) -> None:
-    server, subject = opened(max_in_flight=1)
-    server.before = [failed(429, retry_after="30")]
-    began: list[float] = []
-    server.behave = lambda body: began.append(subject.clock.now) or echo(body)  # type: ignore[func-returns-value]
-    subject.answer(*(Request(user(str(n)), WRITE) for n in range(3)))
-    assert min(began) >= 1030.0
+def test_a_pause_that_one_is_asked_for_is_kept_by_all() -> None:
+    clock, held = Clock(), []
+
+    class Spied(Limiter):
+        def hold(self, seconds: float) -> None:
+            held.append(seconds)
+            super().hold(seconds)
+
+    said = [Failure("slow down", 429, retry_after_seconds=30.0)]
+
+    async def once(place: str, body: Json | None) -> str:
+        if said:
+            raise said.pop()
+        return "{}"
+
+    async def asked() -> None:
+        limiter = Spied(None, None, clock, clock.sleep)
+        endpoint = Endpoint("http://127.0.0.1/v1")
+        await Asker(once, endpoint, "judge", limiter, clock, clock.sleep).ask("/x", {}, dict, 1)
+
+    asyncio.run(asked())
+    assert held == [30.0]
+    assert clock.now == pytest.approx(1030.0)
 
 
 def test_a_pause_of_hours_is_not_waited_for(opened: Open) -> None:
