@@ -17,6 +17,7 @@ import pytest
 from backtrans.engines.adapter_files import write_identity_adapter
 from backtrans.engines.endpoint import Endpoint
 from backtrans.engines.engine import Engine, EngineSettings
+from backtrans.engines.lifeline import Lifeline
 from backtrans.engines.opening import open_engine
 
 from . import tiny_model
@@ -61,7 +62,7 @@ def vllm_engine(vllm_settings: EngineSettings) -> Iterator[Engine]:
     engine.close()
 
 
-_START_SECONDS = 280.0
+_START_SECONDS = 600.0  # of a loaded machine; an idle one needs 40
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +100,7 @@ def vllm_server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *arguments]
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+    lifeline = Lifeline([process.pid])  # a test that hangs ends this process without more ado
     try:
         _until_it_serves(process, port, log)
         yield f"http://127.0.0.1:{port}/v1"
@@ -109,6 +111,7 @@ def vllm_server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        lifeline.cut()
 
 
 def _until_it_serves(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

@@ -37,7 +37,10 @@ class Subject:
     params=[
         "scripted",
         pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.slow]),
-        pytest.param("openai", marks=[pytest.mark.vllm, pytest.mark.slow]),
+        # The server starts apart, which on a loaded machine takes minutes.
+        pytest.param(
+            "openai", marks=[pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(900)]
+        ),
     ]
 )
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:

@@ -16,7 +16,7 @@ from backtrans.errors import ModelError
 
 from .test_contract import mixed, rating, user
 
-pytestmark = [pytest.mark.slow, pytest.mark.vllm]
+pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(900)]
 
 DIGITS = ("1", "2", "3", "4", "5")
 REASONED = (*user("Rate this."), Message("assistant", "It is plain.\nScore: "))
