@@ -21,6 +21,7 @@ _SUMMED = (
     "cached_tokens",
     "output_tokens",
     "seconds",
+    "money",
 )
 
 
@@ -81,6 +82,7 @@ class StageStatus:
     cached_tokens: int
     output_tokens: int
     seconds: float
+    money: float = 0.0
 
     @classmethod
     def of(cls, stage: str, commits: pa.Table) -> "StageStatus":

@@ -39,7 +39,7 @@ COMMITS = pa.schema(
         ("rows_in", pa.int64()),
         ("kept", pa.int64()),
         ("rejects", pa.map_(pa.string(), pa.int64())),
-        *((name, pa.float64() if name == "seconds" else pa.int64()) for name in _USAGE),
+        *((name, pa.float64() if name in ("seconds", "money") else pa.int64()) for name in _USAGE),
         ("run", pa.string()),
         ("attempt", pa.string()),
         ("committed_at", pa.string()),
@@ -123,9 +123,13 @@ def read(ledger: Ledger, key: str, columns: list[str] | None = None) -> pa.Table
     data = ledger.store.get(key)
     try:
         # One thread, as in Ledger.read_rows.
-        return pq.ParquetFile(io.BytesIO(data)).read(columns=columns, use_threads=False)
+        table = pq.ParquetFile(io.BytesIO(data)).read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{key}: not a checkpoint (delete checkpoints/): {error}") from error
+    if columns and "money" in columns and "money" not in table.column_names:
+        # One of before there were prices: what it names cost none.
+        table = table.append_column("money", pa.array([0.0] * table.num_rows, pa.float64()))
+    return table.select(columns) if columns else table
 
 
 def commits_table(commits: Iterable[Commit]) -> pa.Table:

@@ -215,6 +215,7 @@ def _show_status(console: Console, status: Status) -> None:
             + (
                 f"; {stage.requests:,} requests, {stage.prompt_tokens:,} prompt tokens"
                 f" ({stage.cached_tokens:,} cached), {stage.output_tokens:,} written"
+                + (f"; {stage.money:,.4g} at endpoints' prices" if stage.money else "")
                 if stage.requests
                 else ""
             ),

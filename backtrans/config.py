@@ -17,7 +17,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from backtrans.errors import ConfigError
 from backtrans.models import REGISTERED
@@ -40,6 +40,17 @@ class Config(Section):
 
     recipe: Recipe
     placement: Placement
+
+    @model_validator(mode="after")
+    def _served_models_have_endpoints(self) -> "Config":
+        known = self.placement.engine.endpoints
+        for part, model in self.recipe.models:
+            if model and model.engine == "openai" and model.path not in known:
+                raise ValueError(
+                    f"recipe.models.{part} is served by others: say where, under"
+                    f" placement.engine.endpoints.{model.path}"
+                )
+        return self
 
 
 def load(path: Path) -> Config:
@@ -91,7 +102,8 @@ def _explain(detail: Any, kind: type[Section]) -> str:
 def _fields_at(location: list[Any], kind: type[Section]) -> list[str]:
     section: Any = kind
     for part in location:
-        section = _types(section).get(part)
+        mapped = get_origin(section) is dict
+        section = get_args(section)[1] if mapped else _types(section).get(part)
     return list(_types(section))
 
 
@@ -115,6 +127,8 @@ def anchored(path: str, folder: Path) -> str:
 
 def anchored_model(model: Model, folder: Path) -> Model:
     """Return a model whose folders are found from anywhere."""
+    if model.engine == "openai":  # names, not folders
+        return model
     # A name without a folder of that name beside the file is a hub id and stays as it is.
     local = model.path.startswith((".", "/", "~")) or (folder / model.path).is_dir()
     return model.model_copy(

@@ -65,7 +65,8 @@ class Reply:
 
     Units: tokens; natural logarithms. `finish` is "stop" or "length" for `Generate`.
     `choice_probabilities` follow the request's choices and sum to 1; `off_choice_mass` is the
-    probability that the unconstrained model gave to anything else.
+    probability that the unconstrained model gave to anything else. `money` is what a paid server
+    took for it, refused or not, in the currency of its prices.
     """
 
     text: str = ""
@@ -77,3 +78,4 @@ class Reply:
     cached_tokens: int = 0
     output_tokens: int = 0
     refusal: Refusal | None = None
+    money: float = 0.0

@@ -32,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a part cost, summed over its rows. Units in the names.
+    """What a part cost, summed over its rows. Units in the names; money in the prices'.
 
     `seconds` are the worker's, shared among the shards that it had in flight: so they add up over
     parts, and times the GPUs of a worker they are GPU-seconds.
@@ -43,6 +43,7 @@ class Usage:
     cached_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
+    money: float = 0.0
 
     def __add__(self, other: "Usage") -> "Usage":
         pairs = zip(astuple(self), astuple(other), strict=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from backtrans.engines.endpoint import Endpoint
 from backtrans.section import Section
 
 
@@ -31,6 +32,8 @@ class EngineOptions(Section):
     memory_fraction: Annotated[float, Field(gt=0, le=1)] = 0.9
     cpu_kv_cache_gib: Annotated[int, Field(gt=0)] = 1
     eager: bool = False
+    endpoints: dict[str, Endpoint] = {}
+    """Where models of `engine: openai` are served, by their `path`."""
 
 
 class Workers(Section):

@@ -115,14 +115,18 @@ class Model(Section):
     """A model that plays a role. Two roles with the same base share one engine."""
 
     path: str
-    """A folder (relative ones from the folder of this file) or a hub id, which needs `revision`."""
+    """A folder (relative ones from the folder of this file) or a hub id, which needs `revision`;
+    for `engine: openai`, the name under which an endpoint serves it."""
     revision: str | None = None
+    """Of a served model a label of yours, a new one when the weights or their server change: it is
+    all that identifies them."""
     adapter: str | None = None
-    """A PEFT LoRA folder on top of it."""
+    """A PEFT LoRA folder on top of it; of a served model, the name that it is served under."""
     trained: bool = False
     """What `recipe.training` makes of `path` plays the role, not `path` itself."""
-    engine: Literal["vllm", "scripted"] = "vllm"
-    """`scripted` answers by rule, instantly: for tests of the machinery."""
+    engine: Literal["vllm", "openai", "scripted"] = "vllm"
+    """`openai` asks a server of that protocol, which `engine.endpoints` of the placement names.
+    `scripted` answers by rule, instantly: for tests of the machinery."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     max_model_tokens: Annotated[int, Field(gt=0)] = 4096
     """Context. A prompt that does not fit it with its output is a reject."""
@@ -134,6 +138,23 @@ class Model(Section):
     def _can_be_trained(self) -> "Model":
         if self.trained and self.adapter:
             raise ValueError("a trained model has no adapter to begin with")
+        return self
+
+    @model_validator(mode="after")
+    def _says_what_is_served(self) -> "Model":
+        if self.engine != "openai":
+            return self
+        if self.trained:
+            raise ValueError("a model that others serve cannot be trained here")
+        if not self.revision:
+            raise ValueError(
+                "a model that others serve needs a revision, a label of yours: without one the"
+                " weights could change under a finished run"
+            )
+        if self.dtype != "auto" or self.seed or self.chat_template:
+            raise ValueError(
+                "dtype, seed and chat_template of a model that others serve are the server's"
+            )
         return self
 
 

@@ -77,6 +77,8 @@ class Resolved:
     def _identity(self, part: str, model: Model) -> str:
         if model.engine == "scripted":
             return model_identity(self.served[part])
+        if model.engine == "openai":
+            return model_identity(model)
         if model.trained:
             role: RoleName = "backward" if part == "backward" else "forward"
             name: str | None = self.trained.fingerprint(role)
@@ -291,6 +293,8 @@ def model_identity(model: Model) -> str:
     """
     if model.engine == "scripted":
         return fingerprint(model.path, _answering(model))
+    if model.engine == "openai":  # nothing of it is here but its names
+        return fingerprint(model.path, model.revision, model.adapter, _answering(model))
     if model.adapter:
         check_base(model.adapter, model.path, model.revision)
     adapter = model_fingerprint(model.adapter, None) if model.adapter else None

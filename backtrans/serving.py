@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from backtrans.dialogue import Generate
 from backtrans.engines.engine import Engine, EngineSettings
 from backtrans.engines.opening import open_engine
+from backtrans.errors import ConfigError
 from backtrans.placement import EngineOptions
 from backtrans.recipe import Model
 from backtrans.recipe import Score as ScoreSettings
@@ -23,8 +24,16 @@ from backtrans.stages.ask import Tally, converse, together
 
 
 def engine_settings(models: Mapping[str, Model], options: EngineOptions) -> EngineSettings:
-    """Return the settings of the engine that serves models of one base; names are the adapters'."""
+    """Return the settings of the engine that serves models of one base; names are the adapters'.
+
+    Raises: ConfigError for a model of others' whose endpoint is not named.
+    """
     base = next(iter(models.values()))
+    endpoint = options.endpoints.get(base.path)
+    if base.engine == "openai" and endpoint is None:
+        raise ConfigError(
+            f"engine.endpoints: names no endpoint of {base.path!r}, which is of engine: openai"
+        )
     return EngineSettings(
         kind=base.engine,
         model=base.path,
@@ -34,7 +43,8 @@ def engine_settings(models: Mapping[str, Model], options: EngineOptions) -> Engi
         dtype=base.dtype,
         max_model_tokens=base.max_model_tokens,
         chat_template=base.chat_template,
-        **options.model_dump(exclude={"device"}),
+        endpoint=endpoint if base.engine == "openai" else None,
+        **options.model_dump(exclude={"device", "endpoints"}),
     )
 
 

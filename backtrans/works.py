@@ -7,6 +7,7 @@ Does not know: what is committed, what is pending, who maps the work.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -189,6 +190,9 @@ class Works:
         options = self._placement.engine
         engine = engine_settings(models, options)
         gpus = float(options.tensor_parallel) if on_gpus(self._placement) else 0.0
+        if engine.endpoint is not None:  # each worker asks, none holds a model
+            shared = engine.endpoint.shared(self._placement.engines.max)
+            engine, gpus = replace(engine, endpoint=shared), 0.0
         return AskWork(
             self._resolved.store,
             engine,

@@ -79,6 +79,15 @@ def test_what_the_documents_say_of_calibrating_is_a_section_that_loads() -> None
     assert len(blocks) == 2
 
 
+def test_what_the_documents_say_of_endpoints_is_a_file_that_loads() -> None:
+    blocks = (ROOT / "docs/endpoints.md").read_text().split("```yaml")[1:]
+    for block in blocks:
+        said = yaml.safe_load(block.split("```")[0])
+        kind = EvaluationFile if "evaluation" in said else Config
+        kind.model_validate_json(json.dumps(said))
+    assert len(blocks) == 2
+
+
 def test_every_column_of_a_split_is_documented() -> None:
     documented = set(re.findall(r"\w+", (ROOT / "docs/splits.md").read_text()))
     assert set(PUBLISHED.names) <= documented

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backtrans.dialogue import Reply, Request
+from backtrans.engines.endpoint import Endpoint
 
 
 class Engine(Protocol):
@@ -31,9 +32,10 @@ class EngineSettings:
 
     `adapters` maps a name that requests use to a PEFT LoRA folder; a request without a name gets
     the base model. `chat_template` (Jinja) replaces the tokenizer's own, or one that is missing.
+    Where an `endpoint` serves the model, `model` and the adapters are the names that it knows.
     """
 
-    kind: str  # vllm | scripted
+    kind: str  # vllm | openai | scripted
     model: str
     revision: str | None = None
     adapters: dict[str, str] = field(default_factory=dict)
@@ -49,3 +51,4 @@ class EngineSettings:
     eager: bool = False
     max_lora_rank: int = 64
     chat_template: str | None = None
+    endpoint: Endpoint | None = None  # of kind "openai"

@@ -7,7 +7,7 @@ it is asked for, so that a process without models loads none of their libraries.
 from backtrans.engines.engine import Engine, EngineSettings
 from backtrans.errors import ConfigError
 
-KINDS = ("vllm", "scripted")
+KINDS = ("vllm", "openai", "scripted")
 
 
 def open_engine(settings: EngineSettings) -> Engine:
@@ -21,4 +21,8 @@ def open_engine(settings: EngineSettings) -> Engine:
             from backtrans.engines.vllm_engine import VllmEngine
 
             return VllmEngine(settings)
+        case "openai":
+            from backtrans.engines.openai_engine import OpenaiEngine
+
+            return OpenaiEngine(settings)
     raise ConfigError(f"unknown engine kind {settings.kind!r}; it is one of {', '.join(KINDS)}")

@@ -29,7 +29,7 @@ that a pre-tokenizer leaves unsplit before "Score: "."""
 
 _REMEMBERED_CHOICES = 4096
 
-_PINNED_DATE = "26 Jul 2024"
+PINNED_DATE = "26 Jul 2024"
 """Source: Llama 3.1's own default. Later templates write today's date unless one is given, and a
 prompt must not change from one day to the next."""
 
@@ -244,7 +244,7 @@ class Prompter:
                 tokenize=False,
                 add_generation_prompt=asks and not is_open,
                 chat_template=self._template,
-                date_string=_PINNED_DATE,
+                date_string=PINNED_DATE,
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise ModelError(f"the chat template fails on the turns {speakers}: {error}") from error

@@ -81,6 +81,13 @@ class Evaluation(Section):
     min_judged: Annotated[float, Field(ge=0, le=1)] = 1.0
     """The command fails when a smaller share of the pairs could be judged."""
 
+    @model_validator(mode="after")
+    def _served_models_have_endpoints(self) -> "Evaluation":
+        for model in (self.candidate.model, self.judge.model):
+            if model and model.engine == "openai" and model.path not in self.engine.endpoints:
+                raise ValueError(f"{model.path!r} is served by others: add engine.endpoints")
+        return self
+
 
 class EvaluationFile(Section):
     """The whole file."""

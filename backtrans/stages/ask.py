@@ -246,10 +246,12 @@ class Tally:
         self._prompt_tokens = 0
         self._cached_tokens = 0
         self._output_tokens = 0
+        self._money = 0.0
 
     def add(self, replies: list[Reply]) -> None:
         """Count some replies; a refused one names a prompt's tokens, and no model has read them."""
         self._replies += len(replies)
+        self._money += sum(reply.money for reply in replies)
         replies = [reply for reply in replies if reply.refusal is None]
         self._prompt_tokens += sum(reply.prompt_tokens for reply in replies)
         self._cached_tokens += sum(reply.cached_tokens for reply in replies)
@@ -263,6 +265,7 @@ class Tally:
             cached_tokens=self._cached_tokens,
             output_tokens=self._output_tokens,
             seconds=seconds,
+            money=self._money,
         )
 
 

@@ -34,11 +34,18 @@ class Subject:
 
 
 @pytest.fixture(
-    params=["scripted", pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.slow])]
+    params=[
+        "scripted",
+        pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.slow]),
+        # The server starts apart, which on a loaded machine takes minutes.
+        pytest.param(
+            "openai", marks=[pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(900)]
+        ),
+    ]
 )
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
-    if request.param == "vllm":
-        yield Subject(request.getfixturevalue("vllm_engine"), "vllm")
+    if request.param != "scripted":
+        yield Subject(request.getfixturevalue(f"{request.param}_engine"), request.param)
         return
     settings = EngineSettings(
         "scripted",

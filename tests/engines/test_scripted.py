@@ -182,5 +182,5 @@ def test_a_script_or_option_that_is_not_there_is_a_wrong_configuration(model: st
 
 
 def test_an_unknown_kind_is_a_wrong_configuration() -> None:
-    with pytest.raises(ConfigError, match="vllm, scripted"):
+    with pytest.raises(ConfigError, match="vllm, openai, scripted"):
         open_engine(EngineSettings("oracle", "delphi"))
