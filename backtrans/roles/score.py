@@ -61,9 +61,10 @@ def render(
     the things that the delimiters hang on.
     """
     head = f"{RUBRIC}\n{ASK_DIGIT if form == 'constrained' else ASK_REASON}"
-    line = mark(defences.salt, row_id, instruction, response) if defences.delimiters else ""
     if defences.escape:
         instruction, response = escaped(instruction), escaped(response)
+    # Of what is shown: what a page hides changes nothing, not even the mark.
+    line = mark(defences.salt, row_id, instruction, response) if defences.delimiters else ""
     pair = f"Instruction:\n{instruction}\n\nResponse:\n{response}"
     if line:
         asked, answered = f"{line}\n{instruction}\n{line}", f"{line}\n{response}\n{line}"

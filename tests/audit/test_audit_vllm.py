@@ -13,7 +13,7 @@ from backtrans.microworld.world import World
 from backtrans.roles.defences import Defences
 from backtrans.roles.score import Score
 from backtrans.serving import serving
-from bench.audit import goal, shown
+from bench.audit import detail, row
 
 pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(600)]
 
@@ -48,9 +48,8 @@ def test_a_defended_judge_is_moved_less_by_what_it_no_longer_sees(engine: Engine
     assert safe.attacks["tag_characters"].absolute.value < 1e-3
     for found in (bare, safe):
         assert all(effect.pairs == 30 for effect in found.attacks.values())
-    lines = shown({("demo", "none"): bare, ("hardened", "all"): safe}, PAIRS)
-    assert any("tag_characters" in line for line in lines)
-    assert goal(safe)
+    assert "| 30 |" in row("demo", "escape", safe, PAIRS)
+    assert any("tag_characters" in line for line in detail("demo", "escape", safe))
 
 
 def test_a_pages_control_tokens_act_on_the_model_only_where_this_is_measured(
