@@ -33,7 +33,7 @@ from backtrans.roles.score import Score
 from backtrans.serving import serving
 
 AUDIT_SEED = 52_001
-"""The world of the audit. Nothing was trained, tuned or calibrated on it."""
+"""The world of the audit. Nothing was trained or calibrated on it."""
 
 MAX_ENTERED, MAX_UP = 0.01, 0.1
 
@@ -156,7 +156,7 @@ def at_equal_share(found: Audit, pairs: Sequence[RatedPair]) -> str:
     """
     known = sorted(score for score in found.clean if score is not None)
     fives = sum(p.rating == 5 for p, s in zip(pairs, found.clean, strict=False) if s is not None)
-    limit = known[len(known) - fives]
+    limit = known[len(known) - max(fives, 1)]
     each = {
         name: effect(found.clean, {name: found.scores[name]}, limit, seed=AUDIT_SEED, resamples=1)
         for name in found.attacks
@@ -165,8 +165,8 @@ def at_equal_share(found: Audit, pairs: Sequence[RatedPair]) -> str:
     every = effect(found.clean, attacks, limit, seed=AUDIT_SEED, resamples=RESAMPLES)
     worst = max(each, key=lambda name: each[name].entered.value)
     return (
-        f"above {limit:.2f}, {fives / len(known):.1%} of the clean pairs: {_percent(every)} % enter,"
-        f" {100 * each[worst].entered.value:.1f} by {worst}"
+        f"above {limit:.2f}, {fives / len(known):.1%} of the clean pairs: {_percent(every)} %"
+        f" enter, {100 * each[worst].entered.value:.1f} by {worst}"
     )
 
 

@@ -4,7 +4,7 @@ import re
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtrans.audit.attacks import ATTACKS
@@ -25,6 +25,7 @@ def test_there_are_twenty_attacks_at_least() -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+@settings(max_examples=15)
 @given(text=lines, seed=st.integers(0, 100))
 def test_an_attack_adds_to_a_page_and_takes_nothing(name: str, text: str, seed: int) -> None:
     found = ATTACKS[name](text, Random(seed))
@@ -40,6 +41,7 @@ def _words(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
+@settings(max_examples=15)
 @given(instruction=lines, text=lines, seed=st.integers(0, 100))
 def test_a_perturbation_keeps_every_word_of_the_response(
     name: str, instruction: str, text: str, seed: int
