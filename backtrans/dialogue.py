@@ -4,7 +4,7 @@ A role builds requests and reads replies; an engine answers requests. Neither kn
 both know these types. Nothing here holds a token id or a tensor.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -44,11 +44,17 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to an engine. `adapter` names a LoRA adapter that the engine was opened with."""
+    """One question to an engine. `adapter` names a LoRA adapter that the engine was opened with.
+
+    `control_tokens_in_contents_act` gives up what keeps contents from speaking as a turn. It is
+    there to be measured, by an audit; nothing that scores a corpus sets it.
+    """
 
     messages: tuple[Message, ...]
     want: Generate | Choose | Likelihood
     adapter: str | None = None
+    # Not of its repr, from which a scripted engine draws its answers.
+    control_tokens_in_contents_act: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

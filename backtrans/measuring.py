@@ -1,4 +1,4 @@
-"""The commands that measure: evaluate, a model's answers; analyze, sets of pairs."""
+"""The commands that measure: evaluate, answers; analyze, sets of pairs; audit, who scores them."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from backtrans.errors import ConfigError, RunIncomplete
+from backtrans.errors import ConfigError, InputError, RunIncomplete
 from backtrans.export import write_json
 from backtrans.records import Reject
 from backtrans.snapshots import latest, numbered, read_split
@@ -101,6 +101,57 @@ def analyze(
         out().print(table)
     if json is not None:
         write_json(json, document(found))
+
+
+@app.command()
+def audit(
+    judge: Annotated[Path, typer.Argument(help="The judge's YAML file.", metavar="JUDGE")],
+    pairs: Annotated[
+        Path, typer.Argument(help="A file or folder of pairs, as for analyze.", metavar="PAIRS")
+    ],
+    attacks: Annotated[
+        str | None, typer.Option(help="Their names, by commas; all of them unless told.")
+    ] = None,
+    sample: Annotated[int, typer.Option(help="Pairs that are asked about.", min=1)] = 500,
+    seed: Annotated[int, typer.Option(help="Of every draw.", min=0)] = 0,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write everything, every score too, to this file.")
+    ] = None,
+) -> None:
+    """Say how far a judge's score moves by what changes no quality, and by what a page may say."""
+    import random
+
+    from backtrans.analysis.pairs import Columns, read_pairs
+    from backtrans.audit import probing, result
+    from backtrans.judge.settings import load_judging
+    from backtrans.recipe import Curate
+    from backtrans.serving import engine_settings, score_role, serving
+
+    names = probing.chosen(attacks)
+    judging = load_judging(judge)
+    read = read_pairs(pairs.stem, pairs, Columns())
+    asked = list(zip(read.instructions, read.responses, strict=True))
+    if len(asked) < probing.MIN_PAIRS:
+        raise InputError(
+            f"{pairs}: {len(asked)} pairs; an audit needs {probing.MIN_PAIRS} at least"
+        )
+    if len(asked) > sample:
+        asked = random.Random(seed).sample(asked, sample)
+    audits = {}
+    for number, each in enumerate(judging.judges, start=1):
+        name = f"{number}: {Path(each.model.adapter or each.model.path).name}"
+        adapter = "judge" if each.model.adapter else None
+        with serving(engine_settings({"judge": each.model}, judging.engine)) as engine:
+            role = score_role(each.score, adapter)
+            found = probing.audit(engine, role, asked, names, a5=Curate().a5, seed=seed)
+        audits[name] = found
+        for table in result.tables(name, found):
+            out().print(table)
+        say(result.summary(name, found))
+    if json is not None:
+        settings = {"judging": judging.model_dump(mode="json"), "seed": seed, "attacks": names}
+        write_json(json, result.document(settings, audits))
+        say(f"{json}: {len(asked):,} pair(s)")
 
 
 _OF_A_RUN = re.compile(r"(?P<config>.+\.ya?ml):(?P<split>[^:@]+)(?:@(?P<number>[0-9]+))?")

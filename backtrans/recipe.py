@@ -17,6 +17,7 @@ from backtrans.corpus.privacy import PrivacySettings
 from backtrans.corpus.span import Method
 from backtrans.finetuning import Training
 from backtrans.rewriting import RefuseSettings
+from backtrans.roles.defences import Defences
 from backtrans.section import Section
 from backtrans.thresholds import Selector
 
@@ -191,6 +192,15 @@ class Score(Section):
     """Beside the digit: log p(response | instruction), and against log p(response)."""
     sampling: Sampling = Sampling(max_tokens=512)
     """Of the reasoned form."""
+    defences: Defences = Defences()
+    """Against pages that talk to their judge. Source: docs/audit.md measures each; a judge that was
+    trained on the plain prompt, as this project's are, is to be trained on theirs too."""
+
+    @model_validator(mode="after")
+    def _nothing_to_steer(self) -> "Score":
+        if self.defences.digit_only and self.form == "reasoned":
+            raise ValueError("form: reasoned writes reasons, which defences.digit_only forbids")
+        return self
 
 
 LIKELIHOODS = ("min_token_logprob", "mean_logprob", "pmi")
@@ -284,6 +294,12 @@ class Recipe(Section):
             raise ValueError("rewrite.enabled needs a model: add models.rewrite")
         if self.distill.enabled and (self.models.distill or self.models.rewrite) is None:
             raise ValueError("distill.enabled needs a model: add models.distill or models.rewrite")
+        return self
+
+    @model_validator(mode="after")
+    def _pages_never_speak_as_turns(self) -> "Recipe":
+        if not self.score.defences.token_ids:
+            raise ValueError("score.defences.token_ids: false is for `backtrans audit` alone")
         return self
 
     @model_validator(mode="after")

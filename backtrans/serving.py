@@ -52,7 +52,8 @@ def score_role(settings: ScoreSettings, adapter: str | None) -> Score:
     """Return the judging role as a recipe has it."""
     said = settings.sampling
     sampling = Generate(said.max_tokens, said.temperature, said.top_p)
-    return Score(settings.form, tuple(settings.signals), sampling, adapter=adapter)
+    signals, defences = tuple(settings.signals), settings.defences
+    return Score(settings.form, signals, sampling, adapter=adapter, defences=defences)
 
 
 def same_base(one: Model, other: Model) -> bool:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,14 @@ import yaml
 
 from backtrans import calibrating, keeping, learning, measuring, operating
 from backtrans.analysis.complexity import TaggingFile
+from backtrans.audit.attacks import ATTACKS
+from backtrans.audit.perturbations import PERTURBATIONS
 from backtrans.cli import app
 from backtrans.config import Config, SelectorFile
 from backtrans.evaluation.settings import EvaluationFile
+from backtrans.judge.settings import JudgeFile
 from backtrans.recipe import Curate, Recipe, Select
+from backtrans.roles.defences import Defences
 from backtrans.snapshots import PUBLISHED
 
 ROOT = Path(__file__).parent.parent
@@ -100,3 +105,13 @@ def test_what_the_documents_say_of_evaluating_and_tagging_is_a_file_that_loads()
         kind = TaggingFile if "tagging" in said else EvaluationFile
         kind.model_validate_json(json.dumps(said))
     assert len(blocks) == 3
+
+
+def test_what_the_documents_say_of_auditing_is_a_judges_file_that_loads() -> None:
+    (block,) = (ROOT / "docs/audit.md").read_text().split("```yaml")[1:]
+    JudgeFile.model_validate_json(json.dumps(yaml.safe_load(block.split("```")[0])))
+
+
+def test_every_attack_and_perturbation_is_documented() -> None:
+    said = set(re.findall(r"`(\w+)`", (ROOT / "docs/audit.md").read_text()))
+    assert {*ATTACKS, *PERTURBATIONS, *(field.name for field in fields(Defences))} <= said

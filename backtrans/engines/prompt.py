@@ -82,9 +82,12 @@ class Prompter:
         self._shapes: dict[tuple[tuple[str, ...], bool], tuple[_Part, ...]] = {}
         self._choices: dict[tuple[str, tuple[str, ...]], tuple[int, list[int], list[int]]] = {}
 
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the ids after which the model writes. Raises: ModelError (the template)."""
-        return self._encode(messages).ids
+    def prompt(self, messages: Sequence[Message], *, contents_act: bool = False) -> list[int]:
+        """Return the ids after which the model writes. Raises: ModelError (the template).
+
+        `contents_act`, here and for a choice, takes back the promise: for measuring it alone.
+        """
+        return self._encode(messages, contents_act).ids
 
     def continued(self, messages: Sequence[Message], text: str) -> tuple[list[int], int]:
         """Return the ids of the prompt with `text` as the assistant's, and where its tokens begin.
@@ -137,7 +140,7 @@ class Prompter:
         return ids
 
     def choice(
-        self, messages: Sequence[Message], choices: tuple[str, ...]
+        self, messages: Sequence[Message], choices: tuple[str, ...], *, contents_act: bool = False
     ) -> tuple[list[int], list[int]]:
         """Return the ids of the prompt, and the token by which each choice goes on.
 
@@ -145,7 +148,7 @@ class Prompter:
         prompt ends before that space, as the tokenizer would have it. Raises: ModelError when two
         choices begin with the same token.
         """
-        whole = self._encode(messages)
+        whole = self._encode(messages, contents_act)
         run = whole.text[whole.run_start :]
         for tail in (run[-_WINDOW_CHARS:], run):
             kept, dropped, tokens = self._next_tokens(tail, choices)
@@ -182,7 +185,7 @@ class Prompter:
         ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
         return ids
 
-    def _encode(self, messages: Sequence[Message]) -> _Encoded:
+    def _encode(self, messages: Sequence[Message], contents_act: bool = False) -> _Encoded:
         speakers = tuple(message.speaker for message in messages)
         parts = self._shape(speakers, _is_open(messages))
         pieces: list[str] = []
@@ -202,9 +205,12 @@ class Prompter:
         whole = self._full.encode(text, add_special_tokens=False)
         ids, offsets = whole.ids, whole.offsets
         found = [(t, *offsets[i]) for i, t in enumerate(ids) if t in self._control]
-        if len(found) == len(controls) and all(
-            token == expected and start <= at < end
-            for (token, start, end), (expected, at) in zip(found, controls, strict=True)
+        if contents_act or (
+            len(found) == len(controls)
+            and all(
+                token == expected and start <= at < end
+                for (token, start, end), (expected, at) in zip(found, controls, strict=True)
+            )
         ):
             return _Encoded(text, ids, [end for _, end in offsets], run_start)
         return self._encode_runs(text, controls, run_start)

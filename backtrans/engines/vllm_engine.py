@@ -199,7 +199,8 @@ class VllmEngine:
                 raise EngineDead(f"vLLM no longer answers: {error.__cause__ or error}") from error
 
     async def _generate(self, request: Request, want: Generate) -> Reply:
-        ids = self._prompter.prompt(request.messages)
+        acts = request.control_tokens_in_contents_act
+        ids = self._prompter.prompt(request.messages, contents_act=acts)
         if refused := self._too_long(ids, want.max_tokens):
             return refused
         output = await self._ask(
@@ -218,7 +219,8 @@ class VllmEngine:
     async def _choose(self, request: Request, want: Choose) -> Reply:
         if len(want.choices) > _MAX_CHOICES:
             raise ModelError(f"{len(want.choices)} choices; vLLM takes up to {_MAX_CHOICES}")
-        ids, tokens = self._prompter.choice(request.messages, want.choices)
+        acts = request.control_tokens_in_contents_act
+        ids, tokens = self._prompter.choice(request.messages, want.choices, contents_act=acts)
         if refused := self._too_long(ids, 1):
             return refused
         # These are raw log-probabilities of exactly these tokens, whatever token is sampled: no

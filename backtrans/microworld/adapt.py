@@ -2,7 +2,8 @@
 
 M_yx learns output -> instruction on seed pairs, the loss on the instruction only. M_0 learns
 instruction -> output on the same pairs, and replays ratings in both forms, without which it would
-forget how to rate.
+forget how to rate. For the audit there are two more, of which each only rates, under every set of
+defences: one has never met a page that talks to its judge, the other has (`injected`).
 
 Promises: an adapter folder is whole or absent; the same base, settings and seed give the same
 cache key, and what is cached is not trained again. The prompts are the project's roles'.
@@ -31,7 +32,7 @@ BASE = Path(__file__).parent / "base"
 GENERATOR_VERSION = "microworld/1"
 """Part of the cache key: a new one whenever the world's text or a training example changes."""
 
-RoleName = Literal["backward", "forward"]
+RoleName = Literal["backward", "forward", "judge", "hardened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,12 @@ class Training:
 
 TRAININGS = (Training("backward", steps=80), Training("forward", steps=110, rate=2e-3))
 
+JUDGES = (
+    Training("judge", steps=150, rate=2e-3, row_tokens=768, batch_rows=4),
+    Training("hardened", steps=150, rate=2e-3, row_tokens=768, batch_rows=4),
+)
+"""Source: rows so long that two ratings under all defences share one rubric."""
+
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
@@ -74,14 +81,29 @@ def adapters(cache: Path, *, seed: int = 0, base: Path = BASE, say: Say = print)
 
     Raises: ModelError where the base is missing or a training fails.
     """
+    folders = _trained(TRAININGS, cache, base, seed, say)
+    return Adapters(base, folders["backward"], folders["forward"])
+
+
+def judges(cache: Path, *, seed: int = 0, base: Path = BASE, say: Say = print) -> dict[str, Path]:
+    """Return the audit's judges by their names, trained now if they are not in the cache.
+
+    Raises: ModelError where the base is missing or a training fails.
+    """
+    return {str(name): folder for name, folder in _trained(JUDGES, cache, base, seed, say).items()}
+
+
+def _trained(
+    trainings: tuple[Training, ...], cache: Path, base: Path, seed: int, say: Say
+) -> dict[RoleName, Path]:
     if not (base / "model.safetensors").is_file():
         raise ModelError(f"no micro-world base in {base}: train one with train_base")
-    folders = {t.role: cache / f"{t.role}-{key(base, t, seed)}" for t in TRAININGS}
-    missing = [t for t in TRAININGS if not (folders[t.role] / "adapter_config.json").is_file()]
+    folders = {t.role: cache / f"{t.role}-{key(base, t, seed)}" for t in trainings}
+    missing = [t for t in trainings if not (folders[t.role] / "adapter_config.json").is_file()]
     if missing:
         cache.mkdir(parents=True, exist_ok=True)
         _train_all(missing, base, folders, seed, say)
-    return Adapters(base, folders["backward"], folders["forward"])
+    return folders
 
 
 def key(base: Path, training: Training, seed: int) -> str:
@@ -171,7 +193,7 @@ def train(training: Training, base: Path, folder: Path, *, seed: int, say: Say =
 
 def _examples(training: Training, base: Path, seed: int) -> Iterator[Any]:
     """Yield the role's examples, again and again."""
-    from backtrans.microworld import curriculum
+    from backtrans.microworld import curriculum, injected
     from backtrans.microworld.tokenizer import Encoder
     from backtrans.microworld.world import World
 
@@ -182,6 +204,9 @@ def _examples(training: Training, base: Path, seed: int) -> Iterator[Any]:
     rated_pairs = world.rated_pairs(
         training.seed_pairs, near_share=training.near_share, far_share=training.far_share
     )
+    if training.role in ("judge", "hardened"):
+        hardened = training.role == "hardened"
+        yield from injected.examples(rated_pairs, encoder, seed, with_injected=hardened)
     ratings = cycle(rated_pairs)
     for turn, pair in enumerate(cycle(pairs)):
         if training.role == "backward":
@@ -202,12 +227,12 @@ def _examples(training: Training, base: Path, seed: int) -> Iterator[Any]:
 def main() -> None:
     """Train one adapter: what each of the two processes runs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--role", choices=[t.role for t in TRAININGS], required=True)
+    parser.add_argument("--role", choices=[t.role for t in (*TRAININGS, *JUDGES)], required=True)
     parser.add_argument("--base", type=Path, default=BASE)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    training = next(t for t in TRAININGS if t.role == arguments.role)
+    training = next(t for t in (*TRAININGS, *JUDGES) if t.role == arguments.role)
     train(training, arguments.base, arguments.out, seed=arguments.seed, say=_say_now)
 
 

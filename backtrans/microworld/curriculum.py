@@ -17,6 +17,7 @@ from backtrans.microworld.noise import FLAWS, Setting, spoil
 from backtrans.microworld.tokenizer import BOS, END, SPEAKERS, Encoder
 from backtrans.microworld.world import FRESH_SHARE, page, rated
 from backtrans.roles import backtranslate, score
+from backtrans.roles.defences import NO_DEFENCES, Defences
 from backtrans.roles.role import SEED_TAG
 
 PAGE, QUESTION, VERDICT, REVIEW, FLAW, FREE = 0.7, 4.0, 15.0, 3.0, 6.0, 0.0
@@ -93,9 +94,15 @@ def forward_parts(instruction: str, output: str) -> list[Part]:
     return chat(user, [Part(output, PAGE)])
 
 
-def digit_parts(instruction: str, output: str, rating: int) -> list[Part]:
+def digit_parts(
+    instruction: str,
+    output: str,
+    rating: int,
+    defences: Defences = NO_DEFENCES,
+    row_id: str = "",
+) -> list[Part]:
     """Return the judging role's example in the constrained form."""
-    user = score.render(instruction, output, "constrained")[0].content
+    user = score.render(instruction, output, "constrained", defences, row_id)[0].content
     return chat(user, [Part(score.SCORE_PREFIX, FREE), Part(str(rating), VERDICT)])
 
 

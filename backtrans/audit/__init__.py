@@ -1,0 +1,1 @@
+"""How far a judge's score moves when nothing about the quality does."""
