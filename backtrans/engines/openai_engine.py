@@ -120,6 +120,8 @@ class OpenaiEngine:
         adapters = self._settings.adapters
         if request.adapter is not None and request.adapter not in adapters:
             raise ConfigError(f"the engine was opened without an adapter {request.adapter!r}")
+        if request.control_tokens_in_contents_act:
+            raise ConfigError("defences.token_ids: false: a server tokenises as it likes; ask vLLM")
         async with self._in_flight:
             if self._over:
                 raise EngineDead(self._over)

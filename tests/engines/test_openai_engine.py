@@ -108,6 +108,13 @@ def over(once: Once, **options: Any) -> Iterator[OpenaiEngine]:
 # ---------------------------------------------------------------------- answering
 
 
+def test_control_tokens_cannot_be_let_act_where_a_server_tokenises(opened: Open) -> None:
+    _, subject = opened()
+    acting = Request(user("bread"), WRITE, control_tokens_in_contents_act=True)
+    with pytest.raises(ConfigError, match="token_ids: false"):
+        subject.answer(acting)
+
+
 def test_a_text_is_written_with_its_end_its_tokens_and_its_price(opened: Open) -> None:
     usage = {
         "prompt_tokens": 1000,
