@@ -16,6 +16,7 @@ from backtrans.corpus.privacy import PrivacySettings
 from backtrans.corpus.span import Method
 from backtrans.finetuning import Training
 from backtrans.rewriting import RefuseSettings
+from backtrans.roles.prescore import PrescoreSettings
 from backtrans.section import Section
 
 
@@ -168,6 +169,8 @@ class Score(Section):
     """Beside the digit: log p(response | instruction), and against log p(response)."""
     sampling: Sampling = Sampling(max_tokens=512)
     """Of the reasoned form."""
+    prescore: PrescoreSettings = PrescoreSettings()
+    """Which instructions are refused before the judge is asked."""
 
 
 class Curate(Section):

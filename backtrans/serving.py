@@ -42,7 +42,13 @@ def score_role(settings: ScoreSettings, adapter: str | None) -> Score:
     """Return the judging role as a recipe has it."""
     said = settings.sampling
     sampling = Generate(said.max_tokens, said.temperature, said.top_p)
-    return Score(settings.form, tuple(settings.signals), sampling, adapter=adapter)
+    return Score(
+        settings.form,
+        tuple(settings.signals),
+        sampling,
+        adapter=adapter,
+        prescore=settings.prescore,
+    )
 
 
 def same_base(one: Model, other: Model) -> bool:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from backtrans.dialogue import Choose, Generate, Likelihood, Message, Reply, Request
 from backtrans.records import Reject, Row
+from backtrans.roles.prescore import NO_PRESCORE, PrescoreSettings
 from backtrans.roles.role import SEED_TAG, Dialogue, refusal
 
 DIGITS = ("1", "2", "3", "4", "5")
@@ -115,10 +116,13 @@ class Score:
     sampling: Generate = field(default=Generate(max_tokens=512, temperature=1.0, top_p=0.9))
     tag: str = SEED_TAG
     adapter: str | None = None
-    version: str = "score/1"
+    prescore: PrescoreSettings = NO_PRESCORE
+    version: str = "score/2"
 
     def converse(self, row: Row) -> Dialogue:
         """Ask for the judgement and the signals. Row in: `instruction`, `text`."""
+        if (unworthy := self.prescore.verdict(row["instruction"])) is not None:
+            return unworthy
         messages = render(row["instruction"], row["text"], self.form)
         want = Choose(DIGITS) if self.form == "constrained" else self.sampling
         first = Request(messages, want, self.adapter)
