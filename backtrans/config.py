@@ -83,7 +83,7 @@ def _explain(detail: Any, kind: type[Section]) -> str:
 def _fields_at(location: list[Any], kind: type[Section]) -> list[str]:
     section: Any = kind
     for part in location:
-        section = _types(section).get(part)
+        section = get_args(section)[0] if isinstance(part, int) else _types(section).get(part)
     return list(_types(section))
 
 
