@@ -83,7 +83,7 @@ def judgement(reply: Reply) -> Row | Reject:
         "score": sum(p * int(d) for p, d in zip(probabilities, DIGITS, strict=True)),
         "digit": int(DIGITS[best]),
         "distribution": list(probabilities),
-        "entropy": -sum(p * math.log(p) for p in probabilities if p > 0.0),
+        "entropy": 0.0 - sum(p * math.log(p) for p in probabilities if p > 0.0),  # never -0.0
         "off_digit_mass": reply.off_choice_mass,
     }
 
