@@ -58,6 +58,7 @@ bench: install  ## measure reading, selecting, copies, planning, training, engin
 	$(BIN)/python -m bench.refresh
 	$(BIN)/python -m bench.training
 	$(BIN)/python -m bench.shared_engine
+	$(BIN)/python -m bench.judging
 
 truth: install  ## two rounds in three worlds whose truth is known, with their controls (25 minutes)
 	$(BIN)/python -m bench.truth

@@ -14,6 +14,8 @@ from backtrans.analysis.complexity import TaggingFile
 from backtrans.cli import app
 from backtrans.config import Config
 from backtrans.evaluation.settings import EvaluationFile
+from backtrans.judge.judged import JUDGED
+from backtrans.judge.settings import JudgeFile
 from backtrans.recipe import Recipe, Select
 from backtrans.snapshots import PUBLISHED
 
@@ -77,3 +79,12 @@ def test_what_the_documents_say_of_evaluating_and_tagging_is_a_file_that_loads()
         kind = TaggingFile if "tagging" in said else EvaluationFile
         kind.model_validate_json(json.dumps(said))
     assert len(blocks) == 3
+
+
+def test_what_the_documents_say_of_judging_is_a_file_that_loads() -> None:
+    document = (ROOT / "docs/judge.md").read_text()
+    blocks = document.split("```yaml")[1:]
+    for block in blocks:
+        JudgeFile.model_validate_json(json.dumps(yaml.safe_load(block.split("```")[0])))
+    assert blocks
+    assert set(JUDGED.names) <= set(re.findall(r"\w+", document))

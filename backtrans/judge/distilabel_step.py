@@ -33,7 +33,7 @@ OUTPUTS = (
 """What a row gets. Source of the first three: distilabel 1.5's task."""
 
 
-class InstructionBacktranslationStep(Step):
+class InstructionBacktranslationStep(Step):  # type: ignore[misc]
     """Scores pairs by the judge of a file."""
 
     judge: str = Field(description="The judge's YAML file.")
@@ -60,7 +60,7 @@ class InstructionBacktranslationStep(Step):
             self._judge.close()
             self._judge = None
 
-    def process(self, inputs: StepInput) -> Generator[list[dict[str, Any]], None, None]:  # type: ignore[override]
+    def process(self, inputs: StepInput) -> Generator[list[dict[str, Any]], None, None]:
         """Score a batch. Rows: N -> N, same order. Raises: ModelError, EngineDead."""
         assert self._judge is not None
         found = [each.to_dict("distilabel") for each in self._judge.judge_pairs(inputs)]

@@ -124,6 +124,11 @@ class InstructionBacktranslation:
         """Judge pairs. Rows: N -> N, same order. Raises: as `judge_pairs`."""
         return await self._await(self._judged([_pair(each) for each in pairs]))
 
+    def judge_counted(self, pairs: Iterable[Pair]) -> tuple[list[Judged], Account]:
+        """Judge pairs, and say what it cost. Rows: N -> N, same order. Raises: as `judge_pairs`."""
+        account = Account()
+        return self._wait(self._counted([_pair(each) for each in pairs], account)), account
+
     def judge_dataset(
         self,
         dataset: Any,

@@ -19,6 +19,8 @@ from backtrans.judge.settings import Judging, SendOn, load_judging
 from backtrans.records import Reject
 from tests.judge.judges import judge, write_judge
 
+ROOT = Path(__file__).parent.parent.parent
+
 
 def judging(tmp_path: Path, *judges: dict[str, Any], **sections: Any) -> Judging:
     return load_judging(write_judge(tmp_path, *judges, **sections))
@@ -207,12 +209,18 @@ def test_what_decides_a_judgement_decides_the_judges_fingerprint(tmp_path: Path)
     assert judge_fingerprint(elsewhere) == judge_fingerprint(judging(tmp_path, judge()))
 
 
+def test_the_example_is_a_file_that_loads_and_its_paths_lead_from_its_folder() -> None:
+    found = load_judging(ROOT / "examples/judge.yaml")
+    assert [judge.called for judge in found.judges] == ["small", "large"]
+    assert Path(found.judges[0].model.path).resolve() == ROOT / "models/forward-8b"
+
+
 # ---------------------------------------------------------------------- what it saved
 
 
 def accounted(found: Judging, texts: list[str], *, compare_all: bool = False) -> Account:
     with InstructionBacktranslation(found, compare_all=compare_all) as asked:
-        return asked._submit_batch([("Why is it so?", text) for text in texts]).result()[1]
+        return asked.judge_counted([("Why is it so?", text) for text in texts])[1]
 
 
 def test_what_a_cascade_saves_is_estimated_and_measured_alike_on_pairs_of_one_length(
