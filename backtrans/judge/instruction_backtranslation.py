@@ -13,7 +13,7 @@ Does not know: how judges decide, what files hold.
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,8 @@ from backtrans.resolution import model_name
 from backtrans.stages.ask import together
 
 T = TypeVar("T")
+
+_CLOSED = "this judge is closed"
 
 Pair = Sequence[str] | Mapping[str, Any]
 """(instruction, generation), or an object with these two names."""
@@ -200,6 +202,8 @@ class InstructionBacktranslation:
             self._closed = True
             cascade, self._cascade = self._cascade, None
             loop, self._loop = self._loop, None
+            if loop is not None:  # who waits for an answer hears that there will be none
+                asyncio.run_coroutine_threadsafe(_end_all(), loop).result()
             if cascade is not None:
                 cascade.close()
             if loop is not None and self._thread is not None:
@@ -232,7 +236,7 @@ class InstructionBacktranslation:
     def _opened(self) -> tuple[Cascade, asyncio.AbstractEventLoop]:
         with self._lock:
             if self._closed:
-                raise EngineDead("this judge is closed")
+                raise EngineDead(_CLOSED)
             if self._cascade is None:
                 self._cascade = Cascade(self.judging, compare_all=self._compare_all)
             if self._loop is None:
@@ -285,6 +289,8 @@ class InstructionBacktranslation:
         future = self._submit(work)
         try:
             return future.result()
+        except CancelledError:
+            raise EngineDead(_CLOSED) from None
         except BaseException:
             future.cancel()  # an interrupted caller asks no more
             raise
@@ -292,7 +298,19 @@ class InstructionBacktranslation:
     async def _await(self, work: Coroutine[Any, Any, T]) -> T:
         # A model takes seconds to load: the caller's loop goes on meanwhile.
         future = await asyncio.to_thread(self._submit, work)
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if self._closed:  # closing cancelled it, not the caller
+                raise EngineDead(_CLOSED) from None
+            raise
+
+
+async def _end_all() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def _pair(each: Pair) -> tuple[Any, Any]:

@@ -142,6 +142,33 @@ def test_a_closed_judge_judges_no_more_and_leaves_no_thread() -> None:
         asked.judge("Why?", "cheap=1")
 
 
+def test_who_waits_for_a_judge_that_is_closed_hears_of_it() -> None:
+    asked = InstructionBacktranslation(
+        Model(path="scripted:default?latency_seconds=30", engine="scripted")
+    )
+    heard: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            asked.judge("Why?", "So.")
+        except EngineDead as error:
+            heard.append(error)
+
+    async def wait_too() -> None:
+        waiting = asyncio.ensure_future(asked.ajudge("Why?", "So."))
+        while not (asked._loop and len(asyncio.all_tasks(asked._loop)) > 1):
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(asked.close)
+        with pytest.raises(EngineDead, match="closed"):
+            await waiting
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    asyncio.run(wait_too())
+    thread.join()
+    assert len(heard) == 1
+
+
 def test_a_dead_engine_is_an_error_and_not_a_score() -> None:
     with scripted() as asked, pytest.raises(EngineDead):
         asked.judge_pairs([("Why?", "cheap=1"), ("Why?", "<<kill>>")])

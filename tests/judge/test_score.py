@@ -287,6 +287,22 @@ def test_rows_that_are_added_are_asked_about_and_no_other(
     assert heard[0] == "8 rows had been judged before"
 
 
+def test_what_one_judge_has_begun_another_does_not_take_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BATCH_ROWS", 4)
+    out = tmp_path / "scored.jsonl"
+    source = write_pairs(tmp_path / "pairs.jsonl", pairs(["cheap=1 dear=5"] * 20 + ["<<kill>>"]))
+    cheap = load_judging(write_judge(tmp_path))
+    with InstructionBacktranslation(cheap) as asked, pytest.raises(EngineDead):
+        asked.judge_file(source, out)
+    assert list((tmp_path / ".scored.jsonl.parts").glob("*.parquet"))
+    write_pairs(source, pairs(["cheap=1 dear=5"] * 20))
+    with InstructionBacktranslation(load_judging(write_judge(tmp_path, judge("dear")))) as asked:
+        asked.judge_file(source, out)
+    assert {row["score"] for row in read_lines(out)} == {5}
+
+
 def test_an_output_of_other_rows_or_another_judge_is_replaced_on_demand_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
