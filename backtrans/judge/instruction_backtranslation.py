@@ -12,12 +12,12 @@ Does not know: how judges decide, what files hold.
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -25,8 +25,9 @@ from backtrans.errors import ConfigError, EngineDead, InputError
 from backtrans.judge.account import Account, threshold_of
 from backtrans.judge.cascade import Cascade, judge_fingerprint
 from backtrans.judge.columns import TEXTS, found_columns
-from backtrans.judge.files import Scoring
+from backtrans.judge.files import Batch, Scoring
 from backtrans.judge.judged import Judged, Names, schema
+from backtrans.judge.own_loop import CLOSED, OwnLoop
 from backtrans.judge.parts import Texts
 from backtrans.judge.settings import Judge, Judging, load_judging, run_judging
 from backtrans.ledger import fingerprint
@@ -34,10 +35,6 @@ from backtrans.placement import EngineOptions
 from backtrans.recipe import Model, Score
 from backtrans.resolution import model_name
 from backtrans.stages.ask import together
-
-T = TypeVar("T")
-
-_CLOSED = "this judge is closed"
 
 Pair = Sequence[str] | Mapping[str, Any]
 """(instruction, generation), or an object with these two names."""
@@ -82,9 +79,7 @@ class InstructionBacktranslation:
                 raise ConfigError(f"this is no judge: {error}") from error
         self._compare_all = compare_all
         self._lock = threading.Lock()
-        self._cascade: Cascade | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._running: tuple[Cascade, OwnLoop] | None = None
         self._closed = False
 
     @classmethod
@@ -109,27 +104,26 @@ class InstructionBacktranslation:
 
     def judge(self, instruction: str, generation: str) -> Judged:
         """Judge one pair. Raises: ConfigError, ModelError, EngineDead."""
-        return self._wait(self._judged([(instruction, generation)]))[0]
+        return self._ask([(instruction, generation)])[0][0]
 
     async def ajudge(self, instruction: str, generation: str) -> Judged:
         """Judge one pair. Raises: ConfigError, ModelError, EngineDead."""
-        return (await self._await(self._judged([(instruction, generation)])))[0]
+        return (await self._ask_from_afar([(instruction, generation)]))[0][0]
 
     def judge_pairs(self, pairs: Iterable[Pair]) -> list[Judged]:
         """Judge pairs, as many at once as an engine takes. Rows: N -> N, same order.
 
         Raises: InputError for what is no pair, ConfigError, ModelError, EngineDead.
         """
-        return self._wait(self._judged([_pair(each) for each in pairs]))
+        return self._ask([_pair(each) for each in pairs])[0]
 
     async def ajudge_pairs(self, pairs: Iterable[Pair]) -> list[Judged]:
         """Judge pairs. Rows: N -> N, same order. Raises: as `judge_pairs`."""
-        return await self._await(self._judged([_pair(each) for each in pairs]))
+        return (await self._ask_from_afar([_pair(each) for each in pairs]))[0]
 
     def judge_counted(self, pairs: Iterable[Pair]) -> tuple[list[Judged], Account]:
         """Judge pairs, and say what it cost. Rows: N -> N, same order. Raises: as `judge_pairs`."""
-        account = Account()
-        return self._wait(self._counted([_pair(each) for each in pairs], account)), account
+        return self._ask([_pair(each) for each in pairs])
 
     def judge_dataset(
         self,
@@ -154,7 +148,7 @@ class InstructionBacktranslation:
         for start in range(0, len(pairs), IN_FLIGHT):
             found = pairs[start : start + IN_FLIGHT]
             texts = zip(found[columns.instruction], found[columns.generation], strict=True)
-            rows = [each.to_dict(names) for each in self._wait(self._judged(list(texts)))]
+            rows = [each.to_dict(names) for each in self._ask(list(texts))[0]]
             tables.append(pa.Table.from_pylist(rows, schema=wanted))
         if not tables:  # datasets would leave out the columns of no rows
             kept = columns.output_schema(dataset.features.arrow_schema, names)
@@ -184,7 +178,7 @@ class InstructionBacktranslation:
         """
         scoring = Scoring(
             judge=fingerprint(judge_fingerprint(self.judging), self._compare_all),
-            submit=self._submit_batch,
+            submit=self._submit,
             settings=self.judging.model_dump(mode="json"),
             instruction=instruction,
             generation=generation,
@@ -200,16 +194,11 @@ class InstructionBacktranslation:
         """Close the engines; may be called twice. A closed judge judges nothing more."""
         with self._lock:
             self._closed = True
-            cascade, self._cascade = self._cascade, None
-            loop, self._loop = self._loop, None
-            if loop is not None:  # who waits for an answer hears that there will be none
-                asyncio.run_coroutine_threadsafe(_end_all(), loop).result()
-            if cascade is not None:
+            running, self._running = self._running, None
+            if running is not None:
+                cascade, loop = running
+                loop.close()  # first: who waits for an answer hears that there will be none
                 cascade.close()
-            if loop is not None and self._thread is not None:
-                loop.call_soon_threadsafe(loop.stop)
-                self._thread.join()
-                loop.close()
 
     def __enter__(self) -> "InstructionBacktranslation":
         return self
@@ -233,84 +222,41 @@ class InstructionBacktranslation:
     ) -> None:
         await asyncio.to_thread(self.close)
 
-    def _opened(self) -> tuple[Cascade, asyncio.AbstractEventLoop]:
+    # ------------------------------------------------------------------ in the judge's own loop
+
+    def _opened(self) -> tuple[Cascade, OwnLoop]:
         with self._lock:
             if self._closed:
-                raise EngineDead(_CLOSED)
-            if self._cascade is None:
-                self._cascade = Cascade(self.judging, compare_all=self._compare_all)
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, daemon=True, name="judge"
-                )
-                self._thread.start()
-            return self._cascade, self._loop
+                raise EngineDead(CLOSED)
+            if self._running is None:
+                cascade = Cascade(self.judging, compare_all=self._compare_all)
+                self._running = (cascade, OwnLoop())
+            return self._running
 
-    # ------------------------------------------------------------------ the judge's own loop
+    def _ask(self, pairs: Texts) -> Batch:
+        cascade, loop = self._opened()
+        return loop.wait(self._counted(cascade, pairs))
 
-    async def _judged(self, pairs: Texts) -> list[Judged]:
-        account = Account()
-        return await self._counted(pairs, account)
+    async def _ask_from_afar(self, pairs: Texts) -> Batch:
+        # A model takes seconds to load: the caller's loop goes on meanwhile.
+        cascade, loop = await asyncio.to_thread(self._opened)
+        return await loop.awaited(self._counted(cascade, pairs))
 
-    async def _counted(self, pairs: Texts, account: Account) -> list[Judged]:
-        cascade = self._cascade
-        assert cascade is not None
-        found: list[Judged] = []
+    def _submit(self, pairs: Texts) -> "Future[Batch]":
+        cascade, loop = self._opened()
+        return loop.submit(self._counted(cascade, pairs))
+
+    async def _counted(self, cascade: Cascade, pairs: Texts) -> Batch:
+        account, found = Account(), list[Judged]()
         left = iter(pairs)
         while some := list(islice(left, IN_FLIGHT)):
             found += await together(
-                [
-                    cascade.judge(instruction, generation, account.costs)
-                    for instruction, generation in some
-                ]
+                [cascade.judge(asked, said, account.costs) for asked, said in some]
             )
         threshold = threshold_of(self.judging.judges)
         for each in found:
             account.add(each, threshold)
-        return found
-
-    def _submit_batch(self, pairs: Texts) -> "Future[tuple[list[Judged], Account]]":
-        async def batch() -> tuple[list[Judged], Account]:
-            account = Account()
-            return await self._counted(pairs, account), account
-
-        return self._submit(batch())
-
-    def _submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        try:
-            _, loop = self._opened()
-        except BaseException:
-            work.close()
-            raise
-        return asyncio.run_coroutine_threadsafe(work, loop)
-
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        future = self._submit(work)
-        try:
-            return future.result()
-        except CancelledError:
-            raise EngineDead(_CLOSED) from None
-        except BaseException:
-            future.cancel()  # an interrupted caller asks no more
-            raise
-
-    async def _await(self, work: Coroutine[Any, Any, T]) -> T:
-        # A model takes seconds to load: the caller's loop goes on meanwhile.
-        future = await asyncio.to_thread(self._submit, work)
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            if self._closed:  # closing cancelled it, not the caller
-                raise EngineDead(_CLOSED) from None
-            raise
-
-
-async def _end_all() -> None:
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+        return found, account
 
 
 def _pair(each: Pair) -> tuple[Any, Any]:

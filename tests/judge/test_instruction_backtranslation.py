@@ -156,7 +156,7 @@ def test_who_waits_for_a_judge_that_is_closed_hears_of_it() -> None:
 
     async def wait_too() -> None:
         waiting = asyncio.ensure_future(asked.ajudge("Why?", "So."))
-        while not (asked._loop and len(asyncio.all_tasks(asked._loop)) > 1):
+        while not (asked._running and len(asyncio.all_tasks(asked._running[1]._loop)) > 1):
             await asyncio.sleep(0.01)
         await asyncio.to_thread(asked.close)
         with pytest.raises(EngineDead, match="closed"):

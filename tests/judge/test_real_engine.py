@@ -33,7 +33,7 @@ def test_no_pair_of_hundreds_loses_its_score_in_either_form(tmp_path: Path) -> N
         warnings.simplefilter("ignore")  # of what vLLM and torch warn while they load
         with InstructionBacktranslation(load_judging(path), compare_all=True) as judge:
             found, account = judge.judge_counted([(p.instruction, p.output) for p in rated])
-            seats = judge._cascade._seats if judge._cascade else ()
+            seats = judge._opened()[0]._seats
             assert seats[0].engine is seats[1].engine
 
             async def notebook() -> list[int | None]:

@@ -224,9 +224,7 @@ def test_an_interrupted_command_goes_on_where_it_stopped(
         out = tmp_path / f"{die_after}.jsonl"
         heard: list[str] = []
         with InstructionBacktranslation(judging) as asked:
-            asked._opened()
-            assert asked._cascade is not None
-            engine = asked._cascade._seats[0].engine
+            engine = asked._opened()[0]._seats[0].engine
             monkeypatch.setattr(engine, "_die_after", die_after)
             with pytest.raises(EngineDead):
                 asked.judge_file(source, out)
