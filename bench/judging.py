@@ -5,8 +5,8 @@
 One model plays every judge: the micro-world's M_0, merged, on the real vLLM.
 
 (a) So many pairs in a row, in the constrained form and in the reasoned one with the recipe's own
-    sampling: how many have no score. (b) Both on one engine, a thousand pairs each in turn: rows a
-    second, and the AUC of a true five against the rest; and the reasoned form once more without
+    sampling: how many have no score. (b) Both on one engine, five hundred pairs each in turn: rows
+    a second, and the AUC of a true five against the rest; and the reasoned form once more without
     sampling, on a part of them.
 
 (c) A cascade. The cheap judge decodes the digit; the dear one writes its reasons first, and is
@@ -47,7 +47,7 @@ from backtrans.stages.ask import Tally
 SEED = 41_003
 """The worlds of these figures. Nothing was trained, tuned or calibrated on them."""
 
-TURN = 1000
+TURN = 500
 GOOD_SHARE = 0.2
 PRECISION_LOSS, RECALL_LOSS = 0.005, 0.02
 RUN = "frugal"
@@ -147,7 +147,7 @@ def judged_in_a_row(engine: Engine, count: int) -> None:
         )
     ratio = [a / b for a, b in zip(speeds["constrained"], speeds["reasoned"], strict=True)]
     print(f"constrained / reasoned: {statistics.median(ratio):.2f} of the rows/s, turn by turn")
-    part = pairs[:TURN]
+    part = pairs[: 2 * TURN]
     fast, slow = (ask(engine, score, part) for score in (CHEAP, REASONED))
     print(
         f"constrained / reasoned without sampling: {slow[1].seconds / fast[1].seconds:.2f} of the"
@@ -238,6 +238,8 @@ def main() -> None:
         with serving(engine_settings({"judge": model}, OPTIONS)) as engine:
             if asked.pairs:
                 judged_in_a_row(engine, asked.pairs)
+            if not asked.pool:
+                return
             intervals = chosen_intervals(
                 ask(engine, CHEAP, known)[0], ask(engine, DEAR, known)[0], known
             )
