@@ -60,6 +60,7 @@ bench: install  ## measure reading, selecting, copies, planning, training, engin
 	$(BIN)/python -m bench.shared_engine
 	$(BIN)/python -m bench.calibration
 	$(BIN)/python -m bench.audit --pairs 100
+	$(BIN)/python -m bench.judging
 
 truth: install  ## two rounds in three worlds whose truth is known, with their controls (25 minutes)
 	$(BIN)/python -m bench.truth

@@ -103,7 +103,10 @@ def _fields_at(location: list[Any], kind: type[Section]) -> list[str]:
     section: Any = kind
     for part in location:
         mapped = get_origin(section) is dict
-        section = get_args(section)[1] if mapped else _types(section).get(part)
+        if isinstance(part, int):
+            section = get_args(section)[0]
+        else:
+            section = get_args(section)[1] if mapped else _types(section).get(part)
     return list(_types(section))
 
 

@@ -1,4 +1,4 @@
-"""The commands that measure: evaluate, answers; analyze, sets of pairs; audit, who scores them."""
+"""The commands that measure: score, pairs; evaluate, answers; analyze, sets; audit, who scores."""
 
 import re
 from pathlib import Path
@@ -16,6 +16,54 @@ if TYPE_CHECKING:
     from backtrans.analysis.pairs import Columns, PairSet
 
 app = typer.Typer()
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="Pairs: JSON Lines, JSON or Parquet.")],
+    to: Annotated[Path, typer.Option("--out", help="Where they go: *.jsonl or *.parquet.")],
+    judge: Annotated[Path | None, typer.Option(help="The judge's YAML file.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Or a run's, whose judge is asked.")] = None,
+    instruction: Annotated[str, typer.Option(help="The file's column.")] = "instruction",
+    generation: Annotated[
+        str | None,
+        typer.Option(help="The file's column; else generation, response, output or completion."),
+    ] = None,
+    names: Annotated[
+        Literal["dria", "distilabel"], typer.Option(help="Whose names the columns have.")
+    ] = "dria",
+    compare_all: Annotated[
+        bool, typer.Option("--compare-all", help="Ask the last judge about every pair, to compare.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what another judge wrote.")
+    ] = False,
+) -> None:
+    """Score pairs that you have: every row with a score or a reason. Run it again to go on."""
+    from backtrans.judge.account import lines
+    from backtrans.judge.instruction_backtranslation import InstructionBacktranslation
+
+    if (judge is None) == (run is None):
+        raise ConfigError("give --judge, a judge's file, or --run, a run's: one of the two")
+    if judge is not None:
+        asked = InstructionBacktranslation.from_file(judge, compare_all=compare_all)
+    else:
+        assert run is not None
+        asked = InstructionBacktranslation.from_run(run, compare_all=compare_all)
+    with asked:
+        account = asked.judge_file(
+            file,
+            to,
+            instruction=instruction,
+            generation=generation,
+            names=names,
+            overwrite=overwrite,
+            say=say,
+        )
+    for line in lines(account, asked.judging.judges):
+        say(line)
+    if not account.scored:
+        raise RunIncomplete(f"none of {account.rows:,} pairs was scored; {to} says why")
 
 
 @app.command()

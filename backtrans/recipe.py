@@ -18,6 +18,7 @@ from backtrans.corpus.span import Method
 from backtrans.finetuning import Training
 from backtrans.rewriting import RefuseSettings
 from backtrans.roles.defences import Defences
+from backtrans.roles.prescore import PrescoreSettings
 from backtrans.section import Section
 from backtrans.thresholds import Selector
 
@@ -195,6 +196,8 @@ class Score(Section):
     defences: Defences = Defences()
     """Against pages that talk to their judge. Source: docs/audit.md measures each; a judge that was
     trained on the plain prompt, as this project's are, is to be trained on theirs too."""
+    prescore: PrescoreSettings = PrescoreSettings()
+    """Which instructions are refused before the judge is asked."""
 
     @model_validator(mode="after")
     def _nothing_to_steer(self) -> "Score":

@@ -22,7 +22,6 @@ from backtrans.ledger import fingerprint, stage_key
 from backtrans.recipe import Model, Sampling
 from backtrans.report.card import CardModel
 from backtrans.roles.backtranslate import Backtranslate
-from backtrans.roles.defences import NO_DEFENCES
 from backtrans.roles.distill import Distill
 from backtrans.roles.lines import KeepLines
 from backtrans.roles.rewrite import Rewrite
@@ -283,14 +282,8 @@ AnyRole = Backtranslate | Score | Rewrite | KeepLines | Distill
 
 
 def _served_anywhere(role: AnyRole) -> dict[str, Any]:
-    """Return a role's fields without its adapter's name: the slot changes no answer.
-
-    Defences that are as they always were are not of it: what is asked as before is not asked anew.
-    """
-    found = asdict(replace(role, adapter=None))
-    if found.get("defences") == asdict(NO_DEFENCES):
-        del found["defences"]
-    return found
+    """Return a role's fields without its adapter's name: the slot changes no answer."""
+    return asdict(replace(role, adapter=None))
 
 
 def model_identity(model: Model) -> str:

@@ -16,6 +16,7 @@ from itertools import pairwise
 from backtrans.corpus.words import words
 from backtrans.errors import ConfigError
 from backtrans.records import Reject, Row
+from backtrans.roles import phrases
 
 VERSION = "rewriting/1"
 """Part of the fingerprint of what is chosen by these figures: a new one when others come out."""
@@ -29,7 +30,7 @@ MAX_LISTED_CHARS = 64
 """How much of what was dropped is listed. Source: this project's choice: enough to look at."""
 
 _LEAK = re.compile(
-    r"""\b(?:
+    rf"""\b(?:
         (?:the|this|your|my)\ (?:\w+\ )?draft
       | draft\ response
       | (?:the|this|given|provided|above)\ web\ ?(?:text|page)
@@ -40,7 +41,7 @@ _LEAK = re.compile(
         (?:information|text|passage|document|context|article|excerpt)\ (?:provided|given|above)
       | (?:the\ |a\ |my\ |this\ |here\ is\ )(?:rewritten|revised|improved)
         \ (?:response|version|answer|draft|text)
-      | web\ text
+      | {phrases.WEB_TEXT}
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -48,15 +49,14 @@ _LEAK = re.compile(
 provided"; the rest are this project's, from the words of the rewriting prompt."""
 
 _REFUSAL = re.compile(
-    r"""\b(?:
+    rf"""\b(?:
         sorry
       | i\ apologi[sz]e
       | my\ apologies
-      | as\ an?\ (?:ai|artificial\ intelligence|(?:large\ )?language\ model)
-      | i(?:'m|\ am)\ (?:just\ |only\ )?an?\ (?:ai|(?:large\ )?language\ model)
-      | i(?:'m|\ am)\ (?:unable|not\ able)\ to
-      | i\ (?:cannot|can\ not|can't|won't|will\ not)
-        \ (?:answer|assist|help|provide|rewrite|fulfil|fulfill|comply|create|write|satisfy)
+      | as\ {phrases.A_MODEL}
+      | {phrases.I_AM_A_MODEL}
+      | {phrases.I_AM_UNABLE}
+      | {phrases.I_CANNOT}
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -171,13 +171,9 @@ def names(text: str) -> list[str]:
 
 def _said(pattern: re.Pattern[str], rewrite: str, source: str) -> list[str]:
     """Return what a rewrite says of a kind, once each, and its source does not."""
-    theirs = {found.casefold() for found in pattern.findall(_plain(source))}
-    ours = dict.fromkeys(found.casefold() for found in pattern.findall(_plain(rewrite)))
+    theirs = {found.casefold() for found in pattern.findall(phrases.plain(source))}
+    ours = dict.fromkeys(found.casefold() for found in pattern.findall(phrases.plain(rewrite)))
     return [found for found in ours if found not in theirs]
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.replace("’", "'").split())
 
 
 def _runs(found: list[str], length: int) -> Iterator[tuple[str, ...]]:

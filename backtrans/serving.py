@@ -52,8 +52,14 @@ def score_role(settings: ScoreSettings, adapter: str | None) -> Score:
     """Return the judging role as a recipe has it."""
     said = settings.sampling
     sampling = Generate(said.max_tokens, said.temperature, said.top_p)
-    signals, defences = tuple(settings.signals), settings.defences
-    return Score(settings.form, signals, sampling, adapter=adapter, defences=defences)
+    return Score(
+        settings.form,
+        tuple(settings.signals),
+        sampling,
+        adapter=adapter,
+        defences=settings.defences,
+        prescore=settings.prescore,
+    )
 
 
 def same_base(one: Model, other: Model) -> bool:

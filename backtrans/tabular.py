@@ -22,8 +22,10 @@ BATCH_ROWS = 4096
 """Rows of a Parquet file that are held at once. Source: as in `export`; some 10 MB of text."""
 
 
-def rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Row]]:
+def rows(path: Path, columns: Collection[str] | None) -> Iterator[tuple[int, Row]]:
     """Yield the rows of a file with their numbers; of Parquet, these columns where they are there.
+
+    None: all of them.
 
     Raises: InputError naming file and row.
     """
@@ -35,6 +37,19 @@ def rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Row]]:
             if not isinstance(row, dict):
                 raise InputError(f"{path}: row {number}: is no JSON object")
             yield number, row
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+
+
+def schema(path: Path) -> pa.Schema | None:
+    """Return a Parquet file's schema; None of a file whose rows say themselves what they hold.
+
+    Raises: InputError.
+    """
+    if path.suffix != ".parquet":
+        return None
+    try:
+        return pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
 
@@ -53,7 +68,7 @@ def files(path: Path) -> list[Path]:
     return found
 
 
-def _json(path: Path, columns: Collection[str]) -> Iterator[Any]:
+def _json(path: Path, columns: Collection[str] | None) -> Iterator[Any]:
     try:
         found = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
@@ -63,7 +78,7 @@ def _json(path: Path, columns: Collection[str]) -> Iterator[Any]:
     yield from found
 
 
-def _jsonl(path: Path, columns: Collection[str]) -> Iterator[Any]:
+def _jsonl(path: Path, columns: Collection[str] | None) -> Iterator[Any]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -72,15 +87,16 @@ def _jsonl(path: Path, columns: Collection[str]) -> Iterator[Any]:
                 raise InputError(f"{path}: row {number}: not JSON: {error}") from error
 
 
-def _parquet(path: Path, columns: Collection[str]) -> Iterator[Any]:
+def _parquet(path: Path, columns: Collection[str] | None) -> Iterator[Any]:
     with pq.ParquetFile(path) as file:
-        there = [name for name in file.schema_arrow.names if name in columns]
+        names = file.schema_arrow.names
+        there = [name for name in names if columns is None or name in columns]
         for batch in file.iter_batches(BATCH_ROWS, columns=there):
             # Without columns a batch still has its rows; a row is then an object without fields.
             yield from batch.to_pylist() if there else ({} for _ in range(batch.num_rows))
 
 
-_READERS: dict[str, Callable[[Path, Collection[str]], Iterator[Any]]] = {
+_READERS: dict[str, Callable[[Path, Collection[str] | None], Iterator[Any]]] = {
     ".json": _json,
     ".jsonl": _jsonl,
     ".parquet": _parquet,

@@ -119,7 +119,7 @@ def test_every_selected_row_comes_out_once_in_order_with_its_fields_or_its_reaso
             assert score["reject_reason"] == ("digit_improbable" if improbable else None)
             assert improbable or 1.0 <= score["score"] <= 5.0
         assert {(r["role_version"], r["model"]) for r in pairs} == {("backtranslate/1", "M_yx")}
-        assert {(r["role_version"], r["model"]) for r in scores} == {("score/1", "M_0")}
+        assert {(r["role_version"], r["model"]) for r in scores} == {("score/2", "M_0")}
         assert all(r["instruction"] for r in pairs if is_kept(r))
         seen = {row["reject_reason"] for row in pairs}
         assert seen == {None, *ENDS.values()}

@@ -10,7 +10,7 @@ from backtrans.errors import ConfigError
 
 EVERY = sorted((Path(__file__).parent.parent / "examples").glob("*.yaml"))
 EXAMPLES = [path for path in EVERY if "recipe" in yaml.safe_load(path.read_bytes())]
-"""Of runs; those of evaluations are loaded in tests/evaluation."""
+"""Of runs; those of evaluations and judges are loaded in tests/evaluation and tests/judge."""
 
 SMALLEST = """
 recipe:

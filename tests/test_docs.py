@@ -17,6 +17,7 @@ from backtrans.audit.perturbations import PERTURBATIONS
 from backtrans.cli import app
 from backtrans.config import Config, SelectorFile
 from backtrans.evaluation.settings import EvaluationFile
+from backtrans.judge.judged import JUDGED
 from backtrans.judge.settings import JudgeFile
 from backtrans.recipe import Curate, Recipe, Select
 from backtrans.roles.defences import Defences
@@ -115,3 +116,12 @@ def test_what_the_documents_say_of_auditing_is_a_judges_file_that_loads() -> Non
 def test_every_attack_and_perturbation_is_documented() -> None:
     said = set(re.findall(r"`(\w+)`", (ROOT / "docs/audit.md").read_text()))
     assert {*ATTACKS, *PERTURBATIONS, *(field.name for field in fields(Defences))} <= said
+
+
+def test_what_the_documents_say_of_judging_is_a_file_that_loads() -> None:
+    document = (ROOT / "docs/judge.md").read_text()
+    blocks = document.split("```yaml")[1:]
+    for block in blocks:
+        JudgeFile.model_validate_json(json.dumps(yaml.safe_load(block.split("```")[0])))
+    assert blocks
+    assert set(JUDGED.names) <= set(re.findall(r"\w+", document))

@@ -57,7 +57,7 @@ def test_a_published_row_stands_alone_and_says_where_it_came_from(tmp_path: Path
         assert sum(row["distribution"]) == pytest.approx(1)
         assert row["object"].endswith(f"part-{source['metadata']['number'] // 20}.jsonl.gz")
         assert row["row"] == source["metadata"]["number"] % 20
-        assert (row["backward_role"], row["forward_role"]) == ("backtranslate/1", "score/1")
+        assert (row["backward_role"], row["forward_role"]) == ("backtranslate/1", "score/2")
         assert row["backward_model"].startswith("scripted:default@")
 
 

@@ -30,7 +30,7 @@ class Role(Protocol):
 
     @property
     def version(self) -> str:
-        """The role's name and number, such as "score/1"."""
+        """The role's name and number, such as "score/2"."""
         ...
 
     def converse(self, row: Row) -> Dialogue:

@@ -20,6 +20,7 @@ from typing import Literal
 from backtrans.dialogue import Choose, Generate, Likelihood, Message, Reply, Request
 from backtrans.records import Reject, Row
 from backtrans.roles.defences import NO_DEFENCES, Defences, escaped, mark
+from backtrans.roles.prescore import NO_PRESCORE, PrescoreSettings
 from backtrans.roles.role import SEED_TAG, Dialogue, refusal
 
 DIGITS = ("1", "2", "3", "4", "5")
@@ -106,7 +107,7 @@ def judgement(reply: Reply) -> Row | Reject:
         "score": sum(p * int(d) for p, d in zip(probabilities, DIGITS, strict=True)),
         "digit": int(DIGITS[best]),
         "distribution": list(probabilities),
-        "entropy": -sum(p * math.log(p) for p in probabilities if p > 0.0),
+        "entropy": 0.0 - sum(p * math.log(p) for p in probabilities if p > 0.0),  # never -0.0
         "off_digit_mass": reply.off_choice_mass,
     }
 
@@ -140,15 +141,17 @@ class Score:
     tag: str = SEED_TAG
     adapter: str | None = None
     defences: Defences = NO_DEFENCES
+    prescore: PrescoreSettings = NO_PRESCORE
     version: str = field(init=False)
 
     def __post_init__(self) -> None:
-        # The words of a prompt without defences are the ones that "score/1" has always had.
-        version = "score/2" if self.defences.reworded else "score/1"
-        object.__setattr__(self, "version", version)
+        # Defences that show the pair in other words make another prompt of it.
+        object.__setattr__(self, "version", "score/3" if self.defences.reworded else "score/2")
 
     def converse(self, row: Row) -> Dialogue:
         """Ask for the judgement and the signals. Row in: `instruction`, `text`."""
+        if (unworthy := self.prescore.verdict(row["instruction"])) is not None:
+            return unworthy
         row_id = row.get("id", "")
         messages = render(row["instruction"], row["text"], self.form, self.defences, row_id)
         acts = not self.defences.token_ids

@@ -186,9 +186,9 @@ def test_the_same_row_is_asked_about_in_the_same_words() -> None:
 
 
 def test_a_prompt_in_other_words_is_another_version_and_one_in_the_same_is_not() -> None:
-    assert Score().version == Score(defences=Defences(digit_only=True)).version == "score/1"
+    assert Score().version == Score(defences=Defences(digit_only=True)).version == "score/2"
     for name in ("delimiters", "escape", "rubric_after"):
-        assert Score(defences=Defences(**{name: True})).version == "score/2"
+        assert Score(defences=Defences(**{name: True})).version == "score/3"
 
 
 def test_what_is_asked_as_before_has_the_fingerprint_of_before_and_a_salt_has_its_own() -> None:
