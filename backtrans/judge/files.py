@@ -79,7 +79,10 @@ class Scoring:
         try:
             parts.begin()
             account, digest, typed = self._judged(path, columns, parts, typed)
-            # The record first: an output without one would be taken for someone else's.
+            # What is replaced goes when its successor is judged, and before its record does: a
+            # record never speaks of an older output. It precedes its own: an output without one
+            # would be taken for someone else's.
+            out.unlink(missing_ok=True)
             write_json(_record(out), self._said(digest, columns, account))
             kept = kept if kept is not None else typed
             wanted = None if kept is None else columns.output_schema(kept, self.names)
@@ -91,9 +94,9 @@ class Scoring:
         return account
 
     def _done(self, path: Path, out: Path) -> Account | None:
-        """Return the account of an output that is this very one. Raises: ConfigError for another's.
+        """Return the account of an output that is this very one.
 
-        Where an output is to be replaced it goes first: a record never speaks of an older one.
+        Raises: ConfigError for another's, unless that is to be replaced.
         """
         if not out.exists():
             return None
@@ -109,7 +112,6 @@ class Scoring:
         if not self.overwrite:
             why = "of other rows" if same_judge else "not by this judge in this form"
             raise ConfigError(f"{out}: is there already, {why}; name another file, or --overwrite")
-        out.unlink()
         return None
 
     @property

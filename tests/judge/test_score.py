@@ -312,6 +312,10 @@ def test_an_output_of_other_rows_or_another_judge_is_replaced_on_demand_alone(
     assert code == 2
     assert "of other rows" in err
     assert read_lines(tmp_path / "scored.jsonl")[0]["score"] == 1
+    write_pairs(tmp_path / "pairs.jsonl", pairs(["cheap=2", "<<kill>>"]))
+    assert scored(tmp_path, "--overwrite", capsys=capsys)[0] == 1
+    assert read_lines(tmp_path / "scored.jsonl")[0]["score"] == 1, "until another is judged whole"
+    write_pairs(tmp_path / "pairs.jsonl", pairs(["cheap=2"]))
     assert scored(tmp_path, "--overwrite", capsys=capsys)[0] == 0
     assert read_lines(tmp_path / "scored.jsonl")[0]["score"] == 2
     (tmp_path / "mine.jsonl").write_text("something of mine\n")
