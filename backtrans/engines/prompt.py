@@ -164,17 +164,7 @@ class Prompter:
         if known is None:
             alone = self._plain_ids(tail)
             each = [self._plain_ids(tail + choice) for choice in choices]
-            shared = 0
-            for tokens in zip(alone, *each, strict=False):
-                if len(set(tokens)) > 1:
-                    break
-                shared += 1
-            firsts = [ids[shared] for ids in each if len(ids) > shared]
-            if not choices or len(set(firsts)) < len(choices):
-                raise ModelError(
-                    f"the choices {choices} cannot be told apart by their first token after"
-                    f" {tail[-20:]!r}: {firsts}"
-                )
+            shared, firsts = parted(alone, each, choices, tail)
             known = (alone[shared - 1] if shared else -1, alone[shared:], firsts)
             if len(self._choices) >= _REMEMBERED_CHOICES:
                 self._choices.clear()
@@ -288,6 +278,26 @@ class Prompter:
             position = at + len(name)
         parts.append(text[position:])
         return [part for part in parts if part != ""]
+
+
+def parted(
+    alone: list[int], each: list[list[int]], choices: tuple[str, ...], tail: str
+) -> tuple[int, list[int]]:
+    """Return how many tokens of a text stay as they are before every choice, and each choice's
+    first after these. Raises: ModelError where two choices begin alike.
+    """
+    shared = 0
+    for tokens in zip(alone, *each, strict=False):
+        if len(set(tokens)) > 1:
+            break
+        shared += 1
+    firsts = [ids[shared] for ids in each if len(ids) > shared]
+    if not choices or len(set(firsts)) < len(choices):
+        raise ModelError(
+            f"the choices {choices} cannot be told apart by their first token after"
+            f" {tail[-20:]!r}: {firsts}"
+        )
+    return shared, firsts
 
 
 def _is_open(messages: Sequence[Message]) -> bool:

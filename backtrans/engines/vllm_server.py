@@ -13,6 +13,7 @@ from backtrans.dialogue import Message, Reply
 from backtrans.engines import chat
 from backtrans.engines.chat import Malformed
 from backtrans.engines.folders import JsonObject
+from backtrans.engines.prompt import parted
 from backtrans.errors import ModelError
 
 _WINDOW_CHARS = 64
@@ -71,17 +72,7 @@ class VllmServer:
         before = (*asked, Message("assistant", tail)) if opened else asked
         alone, _ = await self.tokens(model, before)
         each = [(await self.tokens(model, chat.continued(before, c)))[0] for c in choices]
-        shared = 0
-        for tokens in zip(alone, *each, strict=False):
-            if len(set(tokens)) > 1:
-                break
-            shared += 1
-        firsts = [ids[shared] for ids in each if len(ids) > shared]
-        if not choices or len(set(firsts)) < len(choices):
-            raise ModelError(
-                f"the choices {choices} cannot be told apart by their first token after"
-                f" {tail[-20:]!r}: {firsts}"
-            )
+        shared, firsts = parted(alone, each, choices, tail)
         if shared == len(alone):
             return False, firsts
         stripped, _ = await self.tokens(model, (*asked, Message("assistant", tail.rstrip(" "))))

@@ -93,6 +93,7 @@ def lines(account: Account, judges: Sequence[Judge]) -> list[str]:
                 f"{judge.called}: {cost.pairs:,} pairs, {cost.requests:,} requests,"
                 f" {cost.prompt_tokens:,} prompt tokens ({cost.cached_tokens:,} cached),"
                 f" {cost.output_tokens:,} written"
+                + (f"; {cost.money:,.4g} at its endpoint's prices" if cost.money else "")
             )
     return said + (_of_cascade(account, judges) if len(judges) > 1 else [])
 

@@ -47,13 +47,14 @@ def why_on(outcome: Row | Reject, send_on: SendOn) -> str | None:
 
 @dataclass(slots=True)
 class Cost:
-    """What one judge was asked, summed: pairs, and the tokens that it read and wrote."""
+    """What one judge was asked, summed: pairs, the tokens that it read and wrote, its money."""
 
     pairs: int = 0
     requests: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    money: float = 0.0  # at its endpoint's prices
 
     def add(self, usage: Usage) -> None:
         """Count one pair."""
@@ -62,6 +63,7 @@ class Cost:
         self.prompt_tokens += usage.prompt_tokens
         self.cached_tokens += usage.cached_tokens
         self.output_tokens += usage.output_tokens
+        self.money += usage.money
 
     def merge(self, other: "Cost") -> None:
         """Add another's sums."""

@@ -17,6 +17,7 @@ from backtrans.judge.instruction_backtranslation import InstructionBacktranslati
 from backtrans.judge.judged import Judged
 from backtrans.judge.settings import Judging, SendOn, load_judging
 from backtrans.records import Reject
+from tests.engines.server import chat, logprobs, serving
 from tests.judge.judges import judge, write_judge
 
 ROOT = Path(__file__).parent.parent.parent
@@ -249,6 +250,31 @@ def test_what_a_cascade_saves_is_estimated_and_measured_alike_on_pairs_of_one_le
     said = "\n".join(lines(compared, found.judges))
     assert "(measured)" in said
     assert "compared: 6 pairs; dear would put 0 on the other side of 4.5" in said
+
+
+def test_a_served_judge_is_asked_about_what_goes_on_alone_and_its_money_is_told(
+    tmp_path: Path,
+) -> None:
+    usage = {"prompt_tokens": 500, "completion_tokens": 1}
+    with serving(lambda _: chat("5", usage=usage, logprobs=logprobs(**{"5": -0.01}))) as server:
+        prices = {"base_url": server.url, "prompt_price": 2.0, "output_price": 10.0}
+        found = judging(
+            tmp_path,
+            judge("cheap", name="cheap", send_on={"margin": 0.5}),
+            {
+                "name": "dear",
+                "model": {"path": "judge", "engine": "openai", "revision": "2026-08"},
+                "engine": {"endpoints": {"judge": prices}},
+            },
+        )
+        account = accounted(found, ["cheap=2"] * 6 + ["cheap=4.4"] * 2)
+    cost = account.costs["dear", False]
+    assert (cost.pairs, account.crossed) == (2, 2)
+    assert cost.money == pytest.approx(2 * (500 * 2.0 + 10.0) / 1e6)
+    assert account.costs["cheap", False].money == 0
+    told = [line for line in lines(account, found.judges) if "endpoint's prices" in line]
+    assert len(told) == 1
+    assert told[0].startswith("dear: 2 pairs, ")
 
 
 def test_a_comparison_changes_no_judgement(tmp_path: Path) -> None:
