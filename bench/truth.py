@@ -21,6 +21,7 @@ the seeds, 95%: they say how far another world would differ.
 import argparse
 import json
 import math
+import os
 import random
 import statistics
 import subprocess
@@ -299,6 +300,8 @@ def main() -> None:
             + (["--small"] if arguments.small else []),
             stdout=subprocess.PIPE,
             text=True,
+            # Side by side, threads of several trainings wait for each other more than they work.
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds)
     ]
