@@ -8,7 +8,7 @@ Does not know: files, how a result is shown.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from backtrans.audit.attacks import ATTACKS
@@ -18,6 +18,7 @@ from backtrans.audit.shifts import Effect, Scores, effect
 from backtrans.engines.engine import Engine
 from backtrans.errors import ConfigError, RunIncomplete
 from backtrans.records import Reject, Row
+from backtrans.roles.prescore import NO_PRESCORE
 from backtrans.roles.score import Score
 from backtrans.serving import answers
 
@@ -77,6 +78,8 @@ def audit(
     Raises: RunIncomplete where fewer than MIN_PAIRS clean pairs, or no pair of a probe, could be
     scored; EngineDead, ConfigError.
     """
+    # What is refused before the judge is asked has no score that could move.
+    role = replace(role, prescore=NO_PRESCORE)
     clean = _scores(engine, role, [_row(pair, place) for place, pair in enumerate(pairs)])
     if (scored := sum(score is not None for score in clean)) < MIN_PAIRS:
         raise RunIncomplete(f"{scored} of {len(pairs)} pairs were scored; {MIN_PAIRS} are needed")
