@@ -4,7 +4,7 @@ Plain data; how it is shown is the command line's affair, how it comes about the
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
@@ -117,6 +117,20 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run's commits cost: by the fields of `placement.Budget`."""
+
+    tokens: int = 0
+    gpu_hours: float = 0.0
+    money: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(
+            self.tokens + other.tokens, self.gpu_hours + other.gpu_hours, self.money + other.money
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run did."""
 
@@ -128,3 +142,5 @@ class Summary:
     seconds: float
     retried_rows: int = 0  # refused before, and done again
     retried_rows_kept: int = 0  # those of them that came through
+    spent: Spent = field(default_factory=Spent)
+    stopped_by: str | None = None  # the cap that left something undone, and what was spent

@@ -5,6 +5,7 @@ Exit codes:
     1  something failed: an input, the store, a model; the last line says what
     2  the command or the configuration is wrong
     3  fewer shards than min_complete reached the end; a later run goes on from there
+    4  what the run may cost (placement.budget) is spent; a later run goes on from there
   130  interrupted; a later run goes on from there
   143  stopped by SIGTERM, as schedulers and vanishing machines do; a later run goes on from there
 
@@ -28,7 +29,7 @@ from rich.console import Console
 from backtrans import __version__, calibrating, keeping, learning, measuring, operating
 from backtrans.accounts import Plan, Status
 from backtrans.config import Config
-from backtrans.errors import BacktransError, ConfigError, RunIncomplete
+from backtrans.errors import BacktransError, BudgetSpent, ConfigError, RunIncomplete
 from backtrans.learning import opened_rounds
 from backtrans.progress import Shown
 from backtrans.refused import harmless, line
@@ -261,6 +262,8 @@ def main() -> NoReturn:
         _fail(str(error), 2)
     except RunIncomplete as error:
         _fail(str(error), 3)
+    except BudgetSpent as error:
+        _fail(str(error), 4)
     except BacktransError as error:
         _fail(str(error), 1)
     except (KeyboardInterrupt, SystemExit) as end:
