@@ -19,11 +19,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from backtrans.accounts import Observer, Plan, StageStatus, Status, Summary
+from backtrans.accounts import Estimate, Observer, Plan, StageStatus, Status, Summary
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config
 from backtrans.deduplication import Deduplication
 from backtrans.errors import BudgetSpent, ConfigError, RunIncomplete
+from backtrans.estimating import Estimator, estimate_of
+from backtrans.gpus import Gpu
 from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger
 from backtrans.models import Registered
@@ -136,15 +138,27 @@ class Pipeline:
         recipe, resolved = self.config.recipe, self.resolved
         return planned(standing, recipe, resolved, self.journal, self.reads, self.redo.stale)
 
+    def estimate(self, sample_rows: int, gpu: Gpu | None = None) -> Estimate:
+        """Say what the job takes in all. Touches nothing; reads some of the corpus."""
+        standing = self.standing()
+        work = self.works.select_work("", self.works.retry(), standing.withdrawn)
+        found = Estimator(self.config, self.resolved, self.ledger, standing)
+        return found.estimate(work, sample_rows, gpu)
+
     # ------------------------------------------------------------------ doing it
 
     def run(
-        self, observer: Observer, retry_rejects: Sequence[str] = (), *, publish: bool = True
+        self,
+        observer: Observer,
+        retry_rejects: Sequence[str] = (),
+        *,
+        publish: bool = True,
+        estimate: Estimate | None = None,
     ) -> Summary:
         """Do what is pending and publish. Raises: RunIncomplete, with nothing published;
         BudgetSpent, with what is complete published where that is enough.
 
-        Without publishing, a run ends where its pairs are curated.
+        Without publishing, a run ends where its pairs are curated. An estimate is recorded with it.
 
         Idempotent, and safe to kill: every shard that is committed stays so. `retry_rejects` are
         reasons: rows that were refused for one of them are done again, and what depends on them.
@@ -156,7 +170,7 @@ class Pipeline:
         self.publication.check()  # a place that cannot be had is said before the work
         standing = self.standing()
         _announce(self._plan(standing), observer)
-        run = self._begin()
+        run = self._begin(estimate)
         due = self.redo.due(standing, reasons)
         rows = sum(commit.refused_for(reasons) for commit in due)
         if reasons:
@@ -237,7 +251,7 @@ class Pipeline:
         summary = Summary(run, {}, [], published.complete, published.snapshot, seconds)
         return self._end(summary, observer)
 
-    def _begin(self) -> str:
+    def _begin(self, estimate: Estimate | None = None) -> str:
         """Record that a run begins; return its name."""
         run = new_run()
         record = {
@@ -248,6 +262,7 @@ class Pipeline:
             "asked": self.resolved.asked,
             "fingerprints": self.resolved.fingerprints,
             "started_at": _now(),
+            "estimate": estimate and asdict(estimate),
         }
         self.journal.put_run(run, record)
         return run
@@ -356,6 +371,7 @@ class Pipeline:
             [f"{q.stage}: {q.name}: {q.error}" for q in quarantined],
             last["run"] if last else None,
             self.publication.lake_status(),
+            estimate_of(self.journal.runs(), self.resolved.fingerprints),
         )
 
     def rows(self, stage: str) -> Iterator[Row]:
