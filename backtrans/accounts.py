@@ -97,7 +97,7 @@ class StageStatus:
 
 @dataclass(frozen=True, slots=True)
 class StageEstimate:
-    """What a stage takes in all, and what of that is done. GPU-hours are None where no GPU is."""
+    """What a stage takes in all, and what of that is done."""
 
     stage: str
     rows: int
@@ -106,7 +106,7 @@ class StageEstimate:
     output_tokens: int
     done_tokens: int
     source: str  # what a row's tokens are from
-    floor_gpu_hours: float | None
+    floor_gpu_hours: float | None  # None where it is not known
     gpu_hours: float | None
     speed: str  # measured | assumed: what is expected beside the floor
     money: float  # at endpoints' prices
@@ -133,9 +133,8 @@ class Estimate:
     @property
     def gpu_hours(self) -> float | None:
         """Expected GPU-hours of all stages; None where one of them is not known."""
-        every = [each.gpu_hours for each in self.stages if not each.money]
-        known = [hours for hours in every if hours is not None]
-        return sum(known) if known and len(known) == len(every) else None
+        known = [each.gpu_hours for each in self.stages if each.gpu_hours is not None]
+        return sum(known) if len(known) == len(self.stages) else None
 
     @property
     def money(self) -> float:
@@ -155,14 +154,14 @@ class Estimate:
                 f"  {each.stage}: {each.rows:,} rows, {each.prompt_tokens:,} prompt tokens,"
                 f" {each.output_tokens:,} written; {each.done_tokens:,} done; from {each.source}"
             )
-            if each.floor_gpu_hours is not None:
+            if each.floor_gpu_hours:
                 line += f"; no less than {each.floor_gpu_hours:,.3g} GPU-hours"
-            if each.gpu_hours is not None:
+            if each.gpu_hours:
                 line += f"; {each.gpu_hours:,.3g} GPU-hours at {each.speed} speed"
             said.append(line + (f"; {each.money:,.4g} at endpoints' prices" if each.money else ""))
         tokens = sum(each.tokens for each in self.stages)
         whole = f"  in all {tokens:,} tokens"
-        if (hours := self.gpu_hours) is not None:
+        if hours := self.gpu_hours:
             whole += f", {hours:,.3g} GPU-hours, {hours / self.gpus:,.3g} h on {self.gpus} GPU(s)"
         return [*said, whole + (f", money {self.money:,.4g}" if self.money else "")]
 

@@ -180,8 +180,8 @@ class Estimator:
         money = 0.0
         if model.engine == "openai" and endpoint is not None:
             money = endpoint.money(round(prompt), round(rows * row.cached), round(output))
-        floor = None
-        if gpu is not None and model.engine == "vllm":
+        floor = None if model.engine == "vllm" else 0.0
+        if gpu is not None and model.engine == "vllm" and Path(model.path).is_dir():
             shape = shape_of(model.path)
             sequences = self._config.placement.engine.max_sequences
             length = (row.prompt + row.output) / max(row.requests, 1e-9)

@@ -66,6 +66,7 @@ class Walk:
         """Addresses that a spent budget left, of the phases that were come to."""
         self.standing = standing
         self._due = due  # commits with rows that are to be done again
+        self._spent_before = {(commit.stage, commit.key): commit.usage for commit in due}
         self._runtime = runtime
         self._observer = observer
         self._spending = spending
@@ -112,7 +113,4 @@ class Walk:
 
     def _cost(self, commit: Commit) -> Usage:
         """Return what a commit cost this run: one that replaces another has that one's cost too."""
-        for old in self._due:
-            if (old.stage, old.key) == (commit.stage, commit.key):
-                return commit.usage - old.usage
-        return commit.usage
+        return commit.usage - self._spent_before.get((commit.stage, commit.key), Usage())

@@ -155,3 +155,18 @@ def test_gpu_hours_and_money_follow_from_seconds_gpus_and_prices() -> None:
 def test_a_cap_on_money_where_nothing_has_a_price_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"prices\.gpu_hour"):
         Placement.model_validate({"root": "x", "budget": {"money": 10.0}})
+
+
+def test_rows_that_are_done_again_cost_a_run_only_what_it_asked(tmp_path: Path) -> None:
+    documents = [document(k) for k in range(8)]
+    documents[3]["text"] += " <<refuse>>"
+    write_jsonl(tmp_path / "corpus/part-0.jsonl.gz", documents)
+    mended = tmp_path / "mended"
+    model = {"path": f"scripted:default?mended_by={mended}", "engine": "scripted"}
+    pipeline = over(tmp_path, 1, recipe__models={"backward": model, "forward": model})
+    first = pipeline.run(Silent()).spent.tokens
+    mended.write_text("")
+    again = pipeline.run(Silent(), ["refused"])
+    assert again.retried_rows_kept == 1
+    # One row is asked for, and the shard of it is scored anew: one of two shards, and a little.
+    assert 0 < again.spent.tokens < 0.6 * first

@@ -1,16 +1,20 @@
 """What a job will take, told before it is run; and how far that is from what it took."""
 
+import gzip
 import json
 import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import backtrans
+from backtrans import sampled
 from backtrans.accounts import Estimate
 from backtrans.engines.model_shape import shape_from
-from backtrans.errors import BudgetSpent
+from backtrans.errors import BudgetSpent, InputError
 from backtrans.estimating import EFFICIENCY, floor_seconds
 from backtrans.gpus import gpu_of
 from backtrans.pipeline import Pipeline
@@ -133,3 +137,46 @@ def test_plan_shows_an_estimate_and_a_run_that_began_with_one_is_held_against_it
     _, out, _ = called("status", path, capsys=capsys)
     assert "against the estimate:" in out
     assert json.loads(next((tmp_path / "out/runs").glob("*.json")).read_text())["estimate"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_the_head_of_a_large_object_tells_how_many_documents_it_holds(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampled, "COUNTED_BYTES", 2**17)
+    documents = [document(k, words=20 + k * 37 % 100) for k in range(2000)]
+    path = tmp_path / f"corpus/part{suffix}"
+    if suffix == ".parquet":
+        path.parent.mkdir()
+        pq.write_table(pa.Table.from_pylist([d | {"metadata": "{}"} for d in documents]), path)
+    else:
+        write_jsonl(path, documents)
+    if suffix == ".jsonl":
+        path.write_bytes(gzip.decompress(path.read_bytes()))
+    estimate = Pipeline(config(tmp_path)).estimate(50)
+    assert estimate.sampled == 50
+    assert estimate.documents == pytest.approx(2000, rel=0.05)
+
+
+def test_an_object_that_cannot_be_read_is_left_out_of_a_sample(tmp_path: Path) -> None:
+    write_mixed(tmp_path, 8)
+    (tmp_path / "corpus/broken.parquet").write_bytes(b"not parquet at all")
+    assert Pipeline(config(tmp_path)).estimate(60).sampled > 0
+    for good in (tmp_path / "corpus").glob("*.gz"):
+        good.unlink()
+    with pytest.raises(InputError, match="broken"):
+        Pipeline(config(tmp_path)).estimate(60)
+
+
+def test_models_that_others_serve_cost_their_endpoints_prices_and_no_gpu(tmp_path: Path) -> None:
+    write_mixed(tmp_path, 9)
+    model = {"path": "judge", "engine": "openai", "revision": "1"}
+    endpoint = {"base_url": "http://127.0.0.1:1/v1", "prompt_price": 2.0, "output_price": 10.0}
+    models = {"backward": model, "forward": model}
+    engine = {"endpoints": {"judge": endpoint}}
+    job = config(tmp_path, recipe__models=models, placement__engine=engine)
+    estimate = Pipeline(job).estimate(60, gpu_of("H100"))
+    read = sum(each.prompt_tokens for each in estimate.stages)
+    written = sum(each.output_tokens for each in estimate.stages)
+    assert estimate.gpu_hours == 0
+    assert estimate.money == pytest.approx((2.0 * read + 10.0 * written) / 1e6)
