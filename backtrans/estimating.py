@@ -27,6 +27,7 @@ from backtrans.engines.assumed import AssumedEngine, filler
 from backtrans.engines.model_shape import Shape, shape_of
 from backtrans.gpus import Gpu
 from backtrans.ledger import Ledger, index_key
+from backtrans.places import read_at_once
 from backtrans.recipe import Model
 from backtrans.records import Row, is_kept
 from backtrans.resolution import AnyRole, Resolved
@@ -140,8 +141,10 @@ class Estimator:
     def _objects(self) -> tuple[int, list[ObjectInfo]]:
         """Return the rows of the objects that have been read whole, and the others."""
         select, rows, unread = self._resolved.fingerprints["select"], 0, []
-        for found in self._standing.objects:
-            index = self._ledger.index_of(index_key(select, found.fingerprint))
+        every = self._standing.objects
+        keys = [index_key(select, found.fingerprint) for found in every]
+        indexes = read_at_once(self._ledger.index_of, keys)
+        for found, index in zip(every, indexes, strict=True):
             if index is None:
                 unread.append(found.info)
             else:
@@ -235,9 +238,12 @@ class Estimator:
             "rewrite": REWRITE_SHARE * sum(lengths) / len(lengths),
         }.get(stage, REASONS_TOKENS * scale)
         engine = AssumedEngine(
-            ruler.measure, 0 if model.engine == "scripted" else TEMPLATE_TOKENS,
-            round(written), a_token,
-        )  # fmt: skip
+            ruler.measure,
+            0 if model.engine == "scripted" else TEMPLATE_TOKENS,
+            round(written),
+            a_token,
+            model.max_model_tokens,
+        )
         tally = Tally()
         answers(engine, self._role(stage), rows_of, tally)
         usage, count = tally.usage(0.0), len(texts)

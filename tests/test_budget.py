@@ -83,7 +83,7 @@ def test_a_run_goes_over_its_cap_by_no_more_than_what_was_in_flight(
         assert published(capped, split) == published(free, split)
 
 
-@pytest.mark.parametrize("in_flight", [1, 3])
+@pytest.mark.parametrize("in_flight", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_where_shards_cost_alike_a_run_goes_over_its_cap_by_one_of_them_at_most(
     tmp_path: Path, in_flight: int
 ) -> None:

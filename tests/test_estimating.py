@@ -46,7 +46,7 @@ def estimated(estimate: Estimate) -> dict[str, tuple[int, int]]:
     return {each.stage: (each.prompt_tokens, each.output_tokens) for each in estimate.stages}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 3))])
 def test_a_sample_of_half_the_corpus_tells_the_tokens_within_a_quarter(
     tmp_path: Path, seed: int
 ) -> None:
@@ -180,3 +180,14 @@ def test_models_that_others_serve_cost_their_endpoints_prices_and_no_gpu(tmp_pat
     written = sum(each.output_tokens for each in estimate.stages)
     assert estimate.gpu_hours == 0
     assert estimate.money == pytest.approx((2.0 * read + 10.0 * written) / 1e6)
+
+
+def test_prompts_that_the_context_refuses_cost_nothing(tmp_path: Path) -> None:
+    write_mixed(tmp_path, 10)
+    short = SCRIPTED | {"max_model_tokens": 500}  # 256 of them are kept for the answer
+    pipeline = Pipeline(config(tmp_path, recipe__models={"backward": short, "forward": SCRIPTED}))
+    said = pipeline.estimate(120)
+    pipeline.run(Silent())
+    stage = pipeline.status().stages[2]
+    assert stage.rejects["prompt_too_long"] > 5
+    assert said.stages[0].prompt_tokens == stage.prompt_tokens

@@ -1,7 +1,8 @@
 """An engine that only counts: each prompt by a tokenizer, each answer by a length that is assumed.
 
 Promises: a role that is asked through it sends the very messages that it would send a model, so
-that what it reads is counted and not guessed; what is written is as long as its settings say.
+that what it reads is counted and not guessed; what is written is as long as its settings say; a
+prompt that does not fit the context with its answer is refused, as engines refuse it.
 
 Does not know: models, which lengths are right.
 """
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from backtrans.dialogue import Choose, Generate, Likelihood, Reply, Request
+from backtrans.dialogue import Choose, Generate, Likelihood, Refusal, Reply, Request
 
 Measure = Callable[[Sequence[str]], list[int]]
 """Lengths of texts, in tokens."""
@@ -31,6 +32,7 @@ class AssumedEngine:
     template: int
     written: int
     words_a_token: float
+    max_model_tokens: int
 
     async def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer every request. Rows: N -> N, same order."""
@@ -44,8 +46,11 @@ class AssumedEngine:
         if isinstance(request.want, Likelihood):
             texts.append(request.want.continuation)
         prompt = sum(self.measure(texts)) + self.template
+        most = request.want.max_tokens if isinstance(request.want, Generate) else 1
+        if prompt + most > self.max_model_tokens:
+            return Reply(refusal=Refusal("prompt_too_long", ""), prompt_tokens=prompt)
         match request.want:
-            case Generate(max_tokens=most):
+            case Generate():
                 written = min(self.written, most)
                 text = f"[RES] {filler(max(1, round(written * self.words_a_token)))} [/RES]"
                 return Reply(text, "stop", prompt_tokens=prompt, output_tokens=written)

@@ -140,7 +140,7 @@ def _llama_like(
     ends = embedding * (1 if tied else 2) + hidden
     # A token looks up one row of the embedding, and goes through the whole of the output's.
     whole = layers * (attention + every + norms) + ends
-    return whole, layers * (attention + active + norms) + embedding
+    return whole, layers * (attention + active + norms) + embedding + hidden
 
 
 def _stored_bytes(config: JsonObject) -> float:
