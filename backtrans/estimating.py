@@ -1,7 +1,6 @@
 """What a job will take before it is done: documents, segments, tokens, GPU-hours, money.
 
     tokens a stage = rows that reach it x tokens a row
-    floor          = max(2 x active parameters x tokens / FLOP/s, bytes moved / bytes a second)
 
 What is committed of the same recipe tells what a row costs and how many come through; where nothing
 is, a sample of the corpus is asked about in words, with answers of assumed lengths.
@@ -10,8 +9,6 @@ Promises: commits nothing, and asks no model; says of each figure where it is fr
 
 Does not know: how estimates are shown. Copies are not told from a sample, so without commits every
 segment counts as the first of its kind.
-Source: the floor's two sides are those of a roofline; 2 FLOP a parameter and token is a forward
-pass (2001.08361 section 2.1).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,13 +21,14 @@ from backtrans.analysis.lengths import Ruler, tokens, words
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config
 from backtrans.engines.assumed import AssumedEngine, filler
-from backtrans.engines.model_shape import Shape, shape_of
+from backtrans.engines.model_shape import shape_of
 from backtrans.gpus import Gpu
 from backtrans.ledger import Ledger, index_key
 from backtrans.places import read_at_once
 from backtrans.recipe import Model
 from backtrans.records import Row, is_kept
 from backtrans.resolution import AnyRole, Resolved
+from backtrans.roofline import EFFICIENCY, floor_seconds
 from backtrans.sampled import Sample, sample, spread_over
 from backtrans.serving import answers
 from backtrans.spending import HOUR_SECONDS
@@ -67,11 +65,6 @@ TEMPLATE_TOKENS = 10
 
 WORDS_A_TOKEN = 0.75
 """Source: the usual figure for English."""
-
-EFFICIENCY = 0.4
-"""Of the floor's speed, until this job's own is known. Source: this project's assumption: vLLM on
-dense models reaches a third to a half of a GPU's peak while it reads prompts."""
-
 
 _BEFORE = {
     "deduplicate": "select",
@@ -274,21 +267,6 @@ class Estimator:
             "words at 0.75 a token",
             lambda texts: [round(len(text.split()) / WORDS_A_TOKEN) for text in texts],
         )
-
-
-def floor_seconds(
-    shape: Shape, gpu: Gpu, prompt: float, output: float, length: float, sequences: int
-) -> float:
-    """Return the GPU-seconds under which no engine can do it: arithmetic, or bytes moved.
-
-    `prompt` and `output` are tokens; a request has `length` of them, and `sequences` at most are
-    decoded in a step, which reads all weights once and the keys and values of each.
-    """
-    flops = gpu.bf16_flops if shape.weight_bytes > 1 else gpu.fp8_flops or gpu.bf16_flops
-    computed = 2.0 * shape.active * (prompt + output) / flops
-    weights = shape.parameters * shape.weight_bytes * output / sequences
-    cache = output * length * shape.kv_bytes()
-    return max(computed, (weights + cache) / gpu.bytes_per_second)
 
 
 def estimate_of(

@@ -15,9 +15,9 @@ from backtrans import sampled
 from backtrans.accounts import Estimate
 from backtrans.engines.model_shape import shape_from
 from backtrans.errors import BudgetSpent, InputError
-from backtrans.estimating import EFFICIENCY, floor_seconds
 from backtrans.gpus import gpu_of
 from backtrans.pipeline import Pipeline
+from backtrans.roofline import EFFICIENCY, floor_seconds
 from tests.jobs import Silent, config, configuration, document, write_jsonl
 from tests.test_cli import called
 from tests.test_fitting import LLAMA_8B
