@@ -4,7 +4,7 @@ Plain data; how it is shown is the command line's affair, how it comes about the
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
@@ -96,6 +96,89 @@ class StageStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StageEstimate:
+    """What a stage takes in all, and what of that is done."""
+
+    stage: str
+    rows: int
+    requests: int
+    prompt_tokens: int
+    output_tokens: int
+    done_tokens: int
+    source: str  # what a row's tokens are from
+    floor_gpu_hours: float | None  # None where it is not known
+    gpu_hours: float | None
+    speed: str  # measured | assumed: what is expected beside the floor
+    money: float  # at endpoints' prices
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read and written."""
+        return self.prompt_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a job takes in all."""
+
+    objects: int
+    documents: int
+    sampled: int  # documents
+    segments: int
+    stages: list[StageEstimate]
+    gpu: str | None
+    gpus: int
+    gpu_hour_price: float
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """Expected GPU-hours of all stages; None where one of them is not known."""
+        known = [each.gpu_hours for each in self.stages if each.gpu_hours is not None]
+        return sum(known) if len(known) == len(self.stages) else None
+
+    @property
+    def money(self) -> float:
+        """What endpoints and GPUs will cost."""
+        return sum(each.money for each in self.stages) + (
+            (self.gpu_hours or 0.0) * self.gpu_hour_price
+        )
+
+    def lines(self) -> list[str]:
+        """Say it."""
+        said = [
+            f"estimate: {self.documents:,} documents in {self.objects:,} object(s), of which"
+            f" {self.segments:,} segments are kept ({self.sampled:,} documents sampled)"
+        ]
+        for each in self.stages:
+            line = (
+                f"  {each.stage}: {each.rows:,} rows, {each.prompt_tokens:,} prompt tokens,"
+                f" {each.output_tokens:,} written; {each.done_tokens:,} done; from {each.source}"
+            )
+            if each.floor_gpu_hours:
+                line += f"; no less than {each.floor_gpu_hours:,.3g} GPU-hours"
+            if each.gpu_hours:
+                line += f"; {each.gpu_hours:,.3g} GPU-hours at {each.speed} speed"
+            said.append(line + (f"; {each.money:,.4g} at endpoints' prices" if each.money else ""))
+        tokens = sum(each.tokens for each in self.stages)
+        whole = f"  in all {tokens:,} tokens"
+        if hours := self.gpu_hours:
+            whole += f", {hours:,.3g} GPU-hours, {hours / self.gpus:,.3g} h on {self.gpus} GPU(s)"
+        return [*said, whole + (f", money {self.money:,.4g}" if self.money else "")]
+
+    def against(self, stages: "list[StageStatus]") -> list[str]:
+        """Say how far what is committed went from it."""
+        actual = {each.stage: each for each in stages}
+        return [
+            f"  {each.stage}: {actual[each.stage].rows_in:,} rows of {each.rows:,} estimated;"
+            f" {found:,} tokens of {each.tokens:,} estimated"
+            + (f" ({found / each.tokens:.0%})" if each.tokens else "")
+            for each in self.stages
+            if each.stage in actual
+            for found in [actual[each.stage].prompt_tokens + actual[each.stage].output_tokens]
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class LakeStatus:
     """Where the lake table lies, and the number of the snapshot that it holds, if there is one."""
 
@@ -114,6 +197,21 @@ class Status:
     quarantined: list[str]
     last_run: str | None
     lake: LakeStatus | None
+    estimate: Estimate | None = None  # the last that a run of this recipe began with
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run's commits cost: by the fields of `placement.Budget`."""
+
+    tokens: int = 0
+    gpu_hours: float = 0.0
+    money: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(
+            self.tokens + other.tokens, self.gpu_hours + other.gpu_hours, self.money + other.money
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +226,5 @@ class Summary:
     seconds: float
     retried_rows: int = 0  # refused before, and done again
     retried_rows_kept: int = 0  # those of them that came through
+    spent: Spent = field(default_factory=Spent)
+    stopped_by: str | None = None  # the cap that left something undone, and what was spent

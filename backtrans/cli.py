@@ -5,6 +5,7 @@ Exit codes:
     1  something failed: an input, the store, a model; the last line says what
     2  the command or the configuration is wrong
     3  fewer shards than min_complete reached the end; a later run goes on from there
+    4  what the run may cost (placement.budget) is spent; a later run goes on from there
   130  interrupted; a later run goes on from there
   143  stopped by SIGTERM, as schedulers and vanishing machines do; a later run goes on from there
 
@@ -28,11 +29,12 @@ from rich.console import Console
 from backtrans import __version__, calibrating, keeping, learning, measuring, operating
 from backtrans.accounts import Plan, Status
 from backtrans.config import Config
-from backtrans.errors import BacktransError, ConfigError, RunIncomplete
+from backtrans.errors import BacktransError, BudgetSpent, ConfigError, RunIncomplete
+from backtrans.gpus import gpu_of
 from backtrans.learning import opened_rounds
 from backtrans.progress import Shown
 from backtrans.refused import harmless, line
-from backtrans.terminal import ConfigPath, opened, out
+from backtrans.terminal import ConfigPath, opened, out, say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +42,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Instruction backtranslation as a resumable, distributed job.",
 )
+
+
+SAMPLE_ROWS = 2000
+"""Documents of an estimate's sample. Source: this project's choice: seconds to read, and a mean
+length is known to some percent."""
+
+SampleRows = Annotated[int, typer.Option(min=1, help="Documents of the estimate's sample.")]
+GpuName = Annotated[
+    str | None, typer.Option("--gpu", help="For GPU-hours: H100, H200, A100, L40S...")
+]
 
 
 class Form(StrEnum):
@@ -68,9 +80,20 @@ def validate(config: ConfigPath) -> None:
 
 
 @app.command()
-def plan(config: ConfigPath) -> None:
+def plan(
+    config: ConfigPath,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Read a sample: tokens, GPU-hours, money.")
+    ] = False,
+    sample: SampleRows = SAMPLE_ROWS,
+    gpu: GpuName = None,
+) -> None:
     """Say what a run would do and why; touch nothing."""
-    _show_plan(out(), opened(config).plan())
+    pipeline = opened(config)
+    _show_plan(out(), pipeline.plan())
+    if estimate:
+        for line in pipeline.estimate(sample, gpu_of(gpu) if gpu else None).lines():
+            say(line)
 
 
 @app.command()
@@ -84,17 +107,28 @@ def run(
         int | None,
         typer.Option(min=1, help="So often: score, curate, train the forward model on A5."),
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Estimate first, as plan does; status compares.")
+    ] = False,
+    gpu: GpuName = None,
 ) -> None:
     """Do what is pending, and publish the splits. Run it again at any time."""
     if rounds and retry_rejects:
         raise ConfigError("--rounds and --retry-rejects: one at a time")
+    if rounds and estimate:
+        raise ConfigError("--rounds and --estimate: one at a time")
     console, pipeline = out(), opened(config)
+    found = None
+    if estimate:
+        found = pipeline.estimate(SAMPLE_ROWS, gpu_of(gpu) if gpu else None)
+        for line in found.lines():
+            say(line)
     shown = Shown(console)
     try:
         if rounds:
             summary, pipeline = opened_rounds(config).run(rounds, shown)
         else:
-            summary = pipeline.run(shown, retry_rejects or ())
+            summary = pipeline.run(shown, retry_rejects or (), estimate=found)
     finally:
         shown.close()
     _show_status(console, pipeline.status())
@@ -223,6 +257,10 @@ def _show_status(console: Console, status: Status) -> None:
         )
         for reason, count in stage.rejects.items():
             console.print(f"  {count:>8,}  {reason}", markup=False)
+    if status.estimate is not None:
+        console.print("against the estimate:")
+        for each in status.estimate.against(status.stages):
+            console.print(each, markup=False)
     for given_up in status.quarantined:
         console.print(f"quarantined in the last run: {harmless(given_up)}", markup=False)
     if status.snapshot is None:
@@ -261,6 +299,8 @@ def main() -> NoReturn:
         _fail(str(error), 2)
     except RunIncomplete as error:
         _fail(str(error), 3)
+    except BudgetSpent as error:
+        _fail(str(error), 4)
     except BacktransError as error:
         _fail(str(error), 1)
     except (KeyboardInterrupt, SystemExit) as end:

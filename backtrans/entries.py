@@ -49,6 +49,10 @@ class Usage:
         pairs = zip(astuple(self), astuple(other), strict=True)
         return Usage(*(mine + theirs for mine, theirs in pairs))
 
+    def __sub__(self, other: "Usage") -> "Usage":
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Usage(*(mine - theirs for mine, theirs in pairs))
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:

@@ -57,5 +57,9 @@ class TrainingFailed(BacktransError):
     """A training ended without a model; its last checkpoint stays, and a later one goes on."""
 
 
+class BudgetSpent(BacktransError):
+    """What a run may cost is spent; what was committed stays, and a later run goes on."""
+
+
 class RunIncomplete(BacktransError):
     """Fewer shards than `min_complete` were committed; what was committed stays."""

@@ -4,6 +4,7 @@ The layout under the root:
 
     runs/<run>.json                           recipe, placement, figures of a run
     attempts/<run>/<stage>/<key>.<n>          put_new: how often a run has begun a shard
+    stopped/<run>                             there once a run is to begin nothing more
     quarantine/<run>/<stage>/<key>.json       a shard given up in that run, with its error
 
 Promises: an attempt is counted before it begins, in the store, so that the count outlives the
@@ -38,6 +39,14 @@ class Journal:
     def attempted(self, run: str, stage: str, key: str) -> bool:
         """Say whether a run has counted any attempt at a key."""
         return self.store.exists(f"{place('attempts', run, stage, key)}.1")
+
+    def stop(self, run: str) -> None:
+        """Have the workers of a run begin nothing more; what they have begun they finish."""
+        self.store.put(place("stopped", run), b"")
+
+    def stopped(self, run: str) -> bool:
+        """Say whether a run is to begin nothing more."""
+        return self.store.exists(place("stopped", run))
 
     def quarantine(self, record: Quarantined) -> None:
         """Record a shard given up."""

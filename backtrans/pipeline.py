@@ -19,11 +19,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from backtrans.accounts import Observer, Plan, StageStatus, Status, Summary
+from backtrans.accounts import Estimate, Observer, Plan, StageStatus, Status, Summary
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config
 from backtrans.deduplication import Deduplication
-from backtrans.errors import ConfigError, RunIncomplete
+from backtrans.errors import BudgetSpent, ConfigError, RunIncomplete
+from backtrans.estimating import Estimator, estimate_of
+from backtrans.gpus import Gpu
 from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger
 from backtrans.models import Registered
@@ -36,6 +38,7 @@ from backtrans.repeats import Repeats, count_repeats
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
 from backtrans.snapshots import latest
+from backtrans.spending import Spending
 from backtrans.stages.ask import AskWork
 from backtrans.standing import Standing
 from backtrans.store import Store
@@ -135,14 +138,27 @@ class Pipeline:
         recipe, resolved = self.config.recipe, self.resolved
         return planned(standing, recipe, resolved, self.journal, self.reads, self.redo.stale)
 
+    def estimate(self, sample_rows: int, gpu: Gpu | None = None) -> Estimate:
+        """Say what the job takes in all. Touches nothing; reads some of the corpus."""
+        standing = self.standing()
+        work = self.works.select_work("", self.works.retry(), standing.withdrawn)
+        found = Estimator(self.config, self.resolved, self.ledger, standing)
+        return found.estimate(work, sample_rows, gpu)
+
     # ------------------------------------------------------------------ doing it
 
     def run(
-        self, observer: Observer, retry_rejects: Sequence[str] = (), *, publish: bool = True
+        self,
+        observer: Observer,
+        retry_rejects: Sequence[str] = (),
+        *,
+        publish: bool = True,
+        estimate: Estimate | None = None,
     ) -> Summary:
-        """Do what is pending and publish. Raises: RunIncomplete, with nothing published.
+        """Do what is pending and publish. Raises: RunIncomplete, with nothing published;
+        BudgetSpent, with what is complete published where that is enough.
 
-        Without publishing, a run ends where its pairs are curated.
+        Without publishing, a run ends where its pairs are curated. An estimate is recorded with it.
 
         Idempotent, and safe to kill: every shard that is committed stays so. `retry_rejects` are
         reasons: rows that were refused for one of them are done again, and what depends on them.
@@ -154,20 +170,21 @@ class Pipeline:
         self.publication.check()  # a place that cannot be had is said before the work
         standing = self.standing()
         _announce(self._plan(standing), observer)
-        run = self._begin()
+        run = self._begin(estimate)
         due = self.redo.due(standing, reasons)
         rows = sum(commit.refused_for(reasons) for commit in due)
         if reasons:
             observer.note(f"refused for {', '.join(reasons)}: {rows:,} row(s), to be done again")
         made: Counter[str] = Counter()
+        spending = Spending(self.config.placement)
         with (
             open_runtime(self.config.placement.runtime) as runtime,
             self.redo.changing(needed=bool(due)),
         ):
             while True:
-                walk = Walk(runtime, observer, standing, due)
+                walk = Walk(runtime, observer, standing, due, spending, self.journal)
                 for _ in range(MAX_WALKS):
-                    shards, unread = self._walk(walk, run, reasons, write=publish)
+                    shards, unread = self._walk(walk, spending, run, reasons, write=publish)
                     if not self.redo.retract_stale(standing, shards):
                         break
                 made += walk.made
@@ -194,6 +211,8 @@ class Pipeline:
                 time.monotonic() - began,
                 rows,
                 kept,
+                spending.spent,
+                spending.said() if walk.left else None,
             ),
             observer,
         )
@@ -232,7 +251,7 @@ class Pipeline:
         summary = Summary(run, {}, [], published.complete, published.snapshot, seconds)
         return self._end(summary, observer)
 
-    def _begin(self) -> str:
+    def _begin(self, estimate: Estimate | None = None) -> str:
         """Record that a run begins; return its name."""
         run = new_run()
         record = {
@@ -243,6 +262,7 @@ class Pipeline:
             "asked": self.resolved.asked,
             "fingerprints": self.resolved.fingerprints,
             "started_at": _now(),
+            "estimate": estimate and asdict(estimate),
         }
         self.journal.put_run(run, record)
         return run
@@ -252,21 +272,35 @@ class Pipeline:
         record = self.journal.run_of(summary.run)
         ended = {**record, "ended_at": _now(), "summary": asdict(summary)}
         self.journal.put_run(summary.run, ended)
+        if summary.stopped_by is not None:
+            raise BudgetSpent(self._stopped(summary, observer))
         if summary.complete < self.config.placement.min_complete:
             raise RunIncomplete(
                 f"{summary.complete:.1%} of the shards reached the end;"
                 f" placement.min_complete is {self.config.placement.min_complete:.1%}."
                 " Nothing was published. Given up:\n  " + "\n  ".join(summary.quarantined)
             )
-        if summary.snapshot is None:
-            return summary
-        # On every run: a driver that died before its transaction left this to the next.
-        if said := self.publication.to_lake(summary.snapshot):
-            observer.note(said)
+        self._to_lake(summary, observer)
         return summary
 
+    def _to_lake(self, summary: Summary, observer: Observer) -> None:
+        # On every run: a driver that died before its transaction left this to the next.
+        if summary.snapshot and (said := self.publication.to_lake(summary.snapshot)):
+            observer.note(said)
+
+    def _stopped(self, summary: Summary, observer: Observer) -> str:
+        """Have the lake follow what was published all the same; say what a later run has to do."""
+        self._to_lake(summary, observer)
+        published = "Nothing was published" if summary.snapshot is None else "Splits are published"
+        left = ", ".join(
+            f"{stage.stage} {sum(stage.pending.values()):,}"
+            for stage in self.plan().stages
+            if stage.pending
+        )
+        return f"{summary.stopped_by}. {published}; shards left: {left}. Run it again to go on."
+
     def _walk(
-        self, walk: Walk, run: str, reasons: tuple[str, ...], *, write: bool
+        self, walk: Walk, spending: Spending, run: str, reasons: tuple[str, ...], *, write: bool
     ) -> tuple[list[Address], list[Address]]:
         """Carry what is pending through the stages; return the shards, and the objects not read.
 
@@ -276,7 +310,9 @@ class Pipeline:
         standing = walk.standing
         retry = self.works.retry(reasons)
         readers = self.works.runtime_settings(run, self.config.placement.readers)
-        engines = self.works.runtime_settings(run, self.config.placement.engines)
+        engines = self.works.runtime_settings(
+            run, self.config.placement.engines, stoppable=spending.is_capped
+        )
         shards, unread = standing.shards()
         self.redo.retract_stale(standing, shards)
         reread = {address.object for address in shards if address.shard in walk.due("select")}
@@ -335,6 +371,7 @@ class Pipeline:
             [f"{q.stage}: {q.name}: {q.error}" for q in quarantined],
             last["run"] if last else None,
             self.publication.lake_status(),
+            estimate_of(self.journal.runs(), self.resolved.fingerprints),
         )
 
     def rows(self, stage: str) -> Iterator[Row]:

@@ -6,7 +6,7 @@ Does not know: what is computed.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from backtrans.engines.endpoint import Endpoint
 from backtrans.section import Section
@@ -68,6 +68,26 @@ class Lake(Section):
     """A folder or s3:// prefix of its own, reached as `store` says."""
 
 
+class Prices(Section):
+    """What hardware costs, in a currency of yours; that of the endpoints' prices, if there are."""
+
+    gpu_hour: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Budget(Section):
+    """What one run may cost: its own commits, not what runs before it made. None: no bound.
+
+    A run that has reached one begins nothing more, and ends when what it had begun is committed.
+    """
+
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    """Read and written together, cached ones too."""
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    """Of engines at work; not of their start, nor of trainings."""
+    money: Annotated[float, Field(gt=0)] | None = None
+    """What endpoints took, and GPU-hours at `prices.gpu_hour`."""
+
+
 class Card(Section):
     """What the dataset card cannot know by itself."""
 
@@ -92,11 +112,20 @@ class Placement(Section):
     readers: Workers = Workers(in_flight=1)
     engine: EngineOptions = EngineOptions()
     training: TrainingOptions = TrainingOptions()
+    prices: Prices = Prices()
+    budget: Budget = Budget()
     model_cache: str = "~/.cache/backtrans/models"
     """Where a worker keeps trained models that it fetched from a bucket."""
     max_attempts: Annotated[int, Field(gt=0)] = 3
     min_complete: Annotated[float, Field(ge=0, le=1)] = 1.0
     """The run fails when a smaller share of its shards is committed."""
+
+    @model_validator(mode="after")
+    def _money_is_counted(self) -> "Placement":
+        prices = [each.money(1, 1, 1) for each in self.engine.endpoints.values()]
+        if self.budget.money and not (self.prices.gpu_hour or any(prices)):
+            raise ValueError("budget.money: nothing has a price: say prices.gpu_hour")
+        return self
 
 
 def on_gpus(placement: Placement) -> bool:

@@ -1,6 +1,7 @@
 """A run's passage through its phases: models are trained, work is mapped, commits come back.
 
-Promises: nothing is opened, and no model is trained, where nothing waits for it.
+Promises: nothing is opened, and no model is trained, where nothing waits for it; once what the run
+may cost is spent, no model is trained and no engine asked any more, and what needs neither goes on.
 
 Does not know: which phases there are, what is pending.
 """
@@ -9,8 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from backtrans.accounts import Observer
-from backtrans.ledger import Commit
+from backtrans.journal import Journal
+from backtrans.ledger import Commit, Usage
 from backtrans.models import Registered
+from backtrans.spending import Spending
 from backtrans.standing import Standing
 from backtrans.trained import Trained
 from backtrans.training.pairs import RoleName, TrainingPair
@@ -49,14 +52,25 @@ class Walk:
     """One run's passage through its phases, and what came of them."""
 
     def __init__(
-        self, runtime: Runtime, observer: Observer, standing: Standing, due: list[Commit]
+        self,
+        runtime: Runtime,
+        observer: Observer,
+        standing: Standing,
+        due: list[Commit],
+        spending: Spending,
+        journal: Journal,
     ) -> None:
         self.made: Counter[str] = Counter()
         self.given_up: list[str] = []
+        self.left = 0
+        """Addresses that a spent budget left, of the phases that were come to."""
         self.standing = standing
         self._due = due  # commits with rows that are to be done again
+        self._spent_before = {(commit.stage, commit.key): commit.usage for commit in due}
         self._runtime = runtime
         self._observer = observer
+        self._spending = spending
+        self._journal = journal
 
     def due(self, *stages: str) -> set[str]:
         """Return the shards with rows that are to be done again in these stages."""
@@ -64,19 +78,39 @@ class Walk:
 
     def train(self, trained: Trained, roles: Sequence[RoleName], settings: RuntimeSettings) -> None:
         """Train those models of the roles that the recipe trains and that are missing."""
-        wanted = [role for role in roles if role in trained.roles]
+        wanted = [role for role in roles if role in trained.roles and not self._spending.reached]
         train_missing(trained, wanted, self._runtime, settings, self._observer)
 
     def carry(self, work: Work, addresses: list[Address], settings: RuntimeSettings) -> None:
         """Map work over addresses; nothing is opened where there are none."""
+        spending = self._spending
+        if work.uses_engine and spending.reached:
+            self.left += len(addresses)
+            return
         if not addresses:
             return
         self._observer.phase(work.name, len(addresses))
+        spending.begin()
+        coming, at_once = len(addresses), settings.max_workers * settings.in_flight
         for receipt in self._runtime.map(work, addresses, settings):
+            coming -= 1
+            if receipt.outcome == "left":
+                self.left += 1
+                continue
             self._observer.receipt(receipt)
             self.standing.committed.add(receipt.commits)
-            self.made.update(c.stage for c in receipt.commits if c.run == settings.run)
+            made = [commit for commit in receipt.commits if commit.run == settings.run]
+            self.made.update(commit.stage for commit in made)
             if receipt.outcome == "quarantined":
                 self.given_up.append(f"{receipt.address.name}: {receipt.error}")
+            was_going_on = spending.reached is None
+            usages = [self._cost(commit) for commit in made]
+            if spending.add(usages, work.gpus_each, min(coming, at_once - 1)) and was_going_on:
+                self._journal.stop(settings.run)
+                self._observer.note(f"{spending.said()}: what has begun is finished, and no more")
         # Workers have taken commits of these back, and replaced others.
         self.standing.doubt({commit.shard for commit in self._due})
+
+    def _cost(self, commit: Commit) -> Usage:
+        """Return what a commit cost this run: one that replaces another has that one's cost too."""
+        return commit.usage - self._spent_before.get((commit.stage, commit.key), Usage())

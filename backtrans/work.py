@@ -33,7 +33,7 @@ class Receipt:
     """What came of one address."""
 
     address: Address
-    outcome: Literal["done", "quarantined"]
+    outcome: Literal["done", "quarantined", "left"]  # left: stopped before it was begun
     commits: tuple[Commit, ...] = ()  # those that this call made or found, in stage order
     made: int = 0  # how many of them this call made
     error: str = ""  # of a quarantined address
@@ -94,6 +94,7 @@ class RuntimeSettings:
     min_workers: int = 1
     max_workers: int = 1
     backoff_seconds: float = 1.0  # before the second attempt; doubles with each one, up to a minute
+    stoppable: bool = False  # whether the run may be told to begin nothing more
     verbose: bool = False  # let Ray's own words and its workers' output through
     ray_address: str | None = None  # None: a local cluster of this run's own
     ray_auth_token: bool = False  # whether the environment asks for Ray's token authentication
@@ -119,7 +120,9 @@ class Runtime(Protocol):
         """Yield one receipt an address, in any order. Rows: N -> N.
 
         An address that fails is tried again up to `max_attempts` times in a run, whether the
-        worker raised or died, then quarantined: its receipt says so and the others go on.
+        worker raised or died, then quarantined: its receipt says so and the others go on. Where
+        the settings say `stoppable` and the journal that the run is stopped, what has not begun
+        is left.
         Raises: what cannot be any one address's fault (work that does not open, a dead cluster).
         """
         ...

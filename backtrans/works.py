@@ -231,15 +231,19 @@ class Works:
             evaluations=self._resolved.evaluations,
         )
 
-    def runtime_settings(self, run: str, workers: Workers) -> RuntimeSettings:
-        """Return how a runtime places work."""
+    def runtime_settings(
+        self, run: str, workers: Workers, *, stoppable: bool = False
+    ) -> RuntimeSettings:
+        """Return how a runtime places work; the local one has one worker."""
+        is_local = self._placement.runtime == "local"
         return RuntimeSettings(
             run=run,
             store=self._resolved.store,
             max_attempts=self._placement.max_attempts,
             in_flight=workers.in_flight,
-            min_workers=workers.min,
-            max_workers=workers.max,
+            min_workers=1 if is_local else workers.min,
+            max_workers=1 if is_local else workers.max,
+            stoppable=stoppable,
             ray_address=self._placement.ray_address,
             ray_auth_token=self._ray_auth_token,
         )

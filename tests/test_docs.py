@@ -19,6 +19,7 @@ from backtrans.config import Config, SelectorFile
 from backtrans.evaluation.settings import EvaluationFile
 from backtrans.judge.judged import JUDGED
 from backtrans.judge.settings import JudgeFile
+from backtrans.placement import Placement
 from backtrans.recipe import Curate, Recipe, Select
 from backtrans.roles.defences import Defences
 from backtrans.snapshots import PUBLISHED
@@ -92,6 +93,14 @@ def test_what_the_documents_say_of_endpoints_is_a_file_that_loads() -> None:
         kind = EvaluationFile if "evaluation" in said else Config
         kind.model_validate_json(json.dumps(said))
     assert len(blocks) == 2
+
+
+def test_what_the_documents_say_of_budgets_is_a_placement_that_loads() -> None:
+    blocks = (ROOT / "docs/estimate.md").read_text().split("```yaml")[1:]
+    for block in blocks:
+        said = yaml.safe_load(block.split("```")[0])["placement"]
+        Placement.model_validate_json(json.dumps({"root": "out"} | said))
+    assert blocks
 
 
 def test_every_column_of_a_split_is_documented() -> None:

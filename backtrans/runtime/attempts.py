@@ -57,6 +57,7 @@ class Attempts:
         self._hold = hold
         self._journal = Journal(Store(settings.store))
         self._turns = Turns()
+        self._stopped = False
 
     async def carry(self, address: Address) -> Receipt:
         """Try an address until it is done or given up.
@@ -64,6 +65,8 @@ class Attempts:
         Raises: what is no address's fault: ConfigError, CredentialsRefused, ModelError, a
         StoreError of the record of attempts itself, work that does not open.
         """
+        if await self._is_stopped():
+            return Receipt(address, "left", attempts=0)
         # Delivered before, and not by this worker: it was in flight when its process died.
         suspect = await self._count("delivered", address) > 1
         error = ""
@@ -99,6 +102,12 @@ class Attempts:
         stage = f"{self._name}.{kind}" if kind else self._name
         begin, run = self._journal.begin_attempt, self._settings.run
         return await asyncio.to_thread(begin, run, stage, address.key)
+
+    async def _is_stopped(self) -> bool:
+        if self._settings.stoppable and not self._stopped:  # there is no way back: seen once is all
+            run = self._settings.run
+            self._stopped = await asyncio.to_thread(self._journal.stopped, run)
+        return self._stopped
 
     async def _was_done_alone(self, address: Address) -> bool:
         stage, run = f"{self._name}.done", self._settings.run

@@ -1,8 +1,9 @@
 """Work mapped over addresses in this process, by one worker with several addresses in flight.
 
-Promises: the same receipts as the cluster runtime gives; closing the iterator early ends what is in
-flight and closes the worker before it returns. Runs beside an event loop of the caller's (a
-notebook's), because it has a thread and a loop of its own.
+Promises: the same receipts as the cluster runtime gives; where a run may be stopped, nothing is
+begun until the receipt before it has been looked at, so that a stop is seen at once; closing the
+iterator early ends what is in flight and closes the worker before it returns. Runs beside an event
+loop of the caller's (a notebook's), because it has a thread and a loop of its own.
 
 Does not know: Ray. A death of this process is the caller's: what was in flight is tried alone when
 the same run is started again.
@@ -50,6 +51,7 @@ class LocalRuntime:
                 if isinstance(came, BaseException):
                     raise came
                 yield came
+                turn.heard()
         finally:
             turn.cancel()
             thread.join()
@@ -74,6 +76,7 @@ class _Turn:
         self._loop = asyncio.new_event_loop()
         self._all: asyncio.Task[None] | None = None
         self._cancelled = threading.Event()
+        self._heard = asyncio.Semaphore(0)
 
     def run(self) -> None:
         """Run to the end, on the loop's own thread; the last thing put is an error or None."""
@@ -93,6 +96,11 @@ class _Turn:
         self._cancelled.set()
         with suppress(RuntimeError):  # the loop has closed: there is nothing left to end
             self._loop.call_soon_threadsafe(lambda: self._all and self._all.cancel())
+
+    def heard(self) -> None:
+        """Hear that a receipt has been looked at; from the caller's thread."""
+        with suppress(RuntimeError):  # the loop has closed: nobody waits for it
+            self._loop.call_soon_threadsafe(self._heard.release)
 
     def worker(self) -> Worker:
         """Return the worker; the first use opens it, and so does the first after a death."""
@@ -133,3 +141,5 @@ class _Turn:
     async def _lane(self, attempts: Attempts) -> None:
         while self._left:
             self._arrived.put(await attempts.carry(self._left.popleft()))
+            if self._settings.stoppable:
+                await self._heard.acquire()

@@ -95,6 +95,16 @@ def test_each_address_ends_in_one_receipt_that_carries_its_commits(
     assert quarantined(settings) == {}
 
 
+def test_a_run_that_is_stopped_begins_nothing_where_its_settings_say_that_it_may_be(
+    carry: Carry, tmp_path: Path, settings: RuntimeSettings
+) -> None:
+    Journal(Store(settings.store)).stop(settings.run)
+    work = Play(tmp_path)
+    left = carry(work, play(*["well"] * 5), settings_in(tmp_path, stoppable=True))
+    assert {(r.outcome, r.commits) for r in left.values()} == {("left", ())}
+    assert {r.outcome for r in carry(work, play("well")).values()} == {"done"}
+
+
 def test_no_addresses_open_nothing(carry: Carry, tmp_path: Path) -> None:
     work = Play(tmp_path, opens="no_model")
     assert carry(work, []) == {}
