@@ -24,6 +24,9 @@ from backtrans.runtime.ray_data import is_loopback
 OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Source: Ray 2.60, `get_address_for_submission_client`: each takes the address's place unsaid."""
 
+CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
+"""Loggers of Ray's that tell of each upload."""
+
 POLL_SECONDS = 2.0
 """Between two looks at a job whose log has ended or broken off."""
 
@@ -152,7 +155,8 @@ class _Log:
 def _client(address: str) -> Any:
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray.dashboard").setLevel(logging.WARNING)
+    for name in CHATTY:  # each sets a level of its own, when it is imported
+        logging.getLogger(name).setLevel(logging.WARNING)
     return JobSubmissionClient(address)
 
 

@@ -164,7 +164,8 @@ def test_a_submitted_job_gives_the_rows_of_a_local_run(head: Head, folder: Path)
     path = far(folder, "submitted", "ray")
     said = head.call("backtrans", "submit", path, "--address", head.address)
     assert said.endswith("exit code 0"), said
-    assert "run " in said
+    assert said.startswith("backtrans-curate-")  # and no line of Ray's before it
+    assert "computed " in said
     assert rows_of(path) == rows_of_a_local_run(folder)
 
 
