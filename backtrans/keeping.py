@@ -1,5 +1,5 @@
 """The commands that look after what was published: snapshots, diff, export, takedown, expire,
-sweep, vacuum.
+sweep, publish, vacuum.
 """
 
 from collections import Counter
@@ -190,6 +190,17 @@ def export(
         )
     elif own:
         say(f"  of {published:,} pairs of {split}: those that the model answered")
+
+
+@app.command()
+def publish(config: ConfigPath) -> None:
+    """Publish what is committed, and bring the lake table up to date; ask no model."""
+    summary = opened(config).republish(Shown(out()))
+    if summary.snapshot is None:
+        say("nothing to publish")
+        return
+    rows = ", ".join(f"{split} {count:,}" for split, count in summary.snapshot.rows.items())
+    say(f"snapshot {summary.snapshot.number}: {rows} rows")
 
 
 @app.command()

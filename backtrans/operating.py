@@ -1,5 +1,9 @@
-"""The commands that operate a job: doctor, what a run needs; fit, how a model lies on GPUs."""
+"""The commands that operate a job: doctor, what a run needs; fit, how a model lies on GPUs; submit,
+a job sent to a cluster.
+"""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +15,8 @@ from backtrans.errors import BacktransError
 from backtrans.fitting import Weights, fit
 from backtrans.gpus import gpu_of
 from backtrans.refused import harmless
+from backtrans.runtime.submission import JobServer, check_server
+from backtrans.submitting import JOBS, submission
 from backtrans.terminal import ConfigPath, environment, say
 
 app = typer.Typer()
@@ -51,3 +57,47 @@ def fit_model(
     if found.weights == "fp8" and shape.weight_bytes > 1:
         say("  bf16 does not do: name a checkpoint in FP8 as the model's path")
     say(found.yaml())
+
+
+@app.command()
+def submit(
+    config: ConfigPath,
+    address: Annotated[str, typer.Option(help="The job server: http://HOST:8265.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="After --: what the job's command takes.")
+    ] = None,
+    job: Annotated[str, typer.Option(help=f"One of: {', '.join(JOBS)}.")] = "curate",
+    follow: Annotated[
+        bool, typer.Option(help="Show its log, and end as it ends; else return at once.")
+    ] = True,
+    pip: Annotated[
+        list[str] | None,
+        typer.Option(help="Install this there first; repeatable. Else nothing is installed."),
+    ] = None,
+    submission_id: Annotated[
+        str | None,
+        typer.Option(help="The job's name, such as a schedule's date: what succeeded is done."),
+    ] = None,
+) -> None:
+    """Send CONFIG as a job to a Ray cluster. One that is under way already is joined."""
+    check_server(address, environment())
+    with submission(config, job, arguments or (), pip or (), submission_id) as sent:
+        server = JobServer(address)
+        name, new = server.submit(sent, once=submission_id is not None)
+        say(f"{name}: {'submitted' if new else 'there already; not started again'}")
+    again = shlex.join(["ray", "job", "stop", name, "--address", address])
+    if not follow:
+        say(f"to stop it: {again}")
+        return
+    try:
+        code = server.follow(name, _write)
+    except KeyboardInterrupt:
+        say(f"\nno longer followed; the job goes on. To stop it: {again}")
+        raise
+    say(f"{name}: ended with {code}")
+    raise typer.Exit(code)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

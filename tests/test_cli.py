@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from backtrans import cli
+from backtrans.config import load
 from backtrans.pipeline import Pipeline
 from tests.cuts import faulty_models, write_marked
 from tests.jobs import (
@@ -329,3 +330,18 @@ def test_status_counts_repeated_document_ids_when_asked(
     called("run", path, capsys=capsys)
     _, out, _ = called("status", path, "--ids", capsys=capsys)
     assert "document ids: 2 distinct; 1 row(s) repeat one; 0 row(s) have none" in out
+
+
+def test_publishing_asks_no_model_and_leaves_out_what_was_taken_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path, files=1)
+    path = configuration(tmp_path)
+    assert called("publish", path, capsys=capsys)[0] == 3
+    called("run", path, capsys=capsys)
+    before = published(Pipeline(load(path)))
+    called("takedown", path, "--id", before[0]["document_id"], "--apply", capsys=capsys)
+    code, out, _ = called("publish", path, capsys=capsys)
+    assert code == 0
+    assert re.search(rf"^snapshot 2: A5 \d+, A4 {len(before) - 1} rows$", out, re.MULTILINE)
+    assert published(Pipeline(load(path))) == before[1:]

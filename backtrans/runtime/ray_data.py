@@ -53,7 +53,7 @@ def check_environment(variables: Mapping[str, str]) -> None:
 def check_address(settings: RuntimeSettings) -> None:
     """Refuse a cluster that others can reach and that asks for no token. Raises: ConfigError."""
     address = settings.ray_address
-    if address is None or settings.ray_auth_token or _is_loopback(address):
+    if address is None or settings.ray_auth_token or is_loopback(address):
         return
     raise ConfigError(
         f"ray_address {address!r} is no loopback address, and Ray runs what anyone who reaches it"
@@ -61,7 +61,8 @@ def check_address(settings: RuntimeSettings) -> None:
     )
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Say whether an address leads to this machine only."""
     if address == "local":
         return True
     host = urlsplit(address if "://" in address else f"//{address}").hostname or ""
