@@ -22,7 +22,18 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "lock.txt"
 OVERRIDES = ROOT / "requirements" / "overrides.txt"
 TORCH = ROOT / "requirements" / "torch.txt"
-EXTRAS = ("fast", "cpu", "lake", "analyze", "openai", "distilabel", "calibrate", "train", "dev")
+EXTRAS = (
+    "fast",
+    "cpu",
+    "lake",
+    "analyze",
+    "cluster",
+    "openai",
+    "distilabel",
+    "calibrate",
+    "train",
+    "dev",
+)
 HEADER = """\
 # Written by `make lock`; do not edit. For Linux x86_64, CPython 3.11: the run time and the extras
 # {extras}. Complete, so install it with --no-deps. torch is in torch.txt.

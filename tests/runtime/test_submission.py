@@ -1,6 +1,5 @@
 """A real cluster with a token: who has the token submits, who has none is refused."""
 
-import importlib.util
 import os
 import secrets
 import shutil
@@ -24,19 +23,10 @@ from tests.jobs import Silent, config, configuration, published, write_corpus
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
-# Ray's job server, which `ray[data]` leaves out: deploy/requirements.txt has it.
-SERVED_BY = ("aiohttp_cors", "colorful", "opencensus", "smart_open", "virtualenv")
-MISSING = [name for name in SERVED_BY if importlib.util.find_spec(name) is None]
 START_SECONDS = 120
 JOB_SECONDS = 150
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.ray,
-    pytest.mark.skipif(
-        bool(MISSING), reason=f"no {', '.join(MISSING)}: pip install -r deploy/requirements.txt"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 @dataclass(frozen=True)
