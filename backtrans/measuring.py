@@ -189,7 +189,7 @@ def audit(
     for number, each in enumerate(judging.judges, start=1):
         name = f"{number}: {Path(each.model.adapter or each.model.path).name}"
         adapter = "judge" if each.model.adapter else None
-        with serving(engine_settings({"judge": each.model}, judging.engine)) as engine:
+        with serving(engine_settings({"judge": each.model}, judging.engine_of(each))) as engine:
             role = score_role(each.score, adapter)
             found = probing.audit(engine, role, asked, names, a5=Curate().a5, seed=seed)
         audits[name] = found

@@ -14,9 +14,8 @@ from typing import Any
 
 from backtrans.engines.engine import Engine
 from backtrans.judge.judged import Decision, Judged, judged
-from backtrans.judge.settings import Judge, Judging, SendOn
+from backtrans.judge.settings import Judging, SendOn
 from backtrans.ledger import Usage, fingerprint
-from backtrans.placement import EngineOptions
 from backtrans.recipe import Model
 from backtrans.records import Reject, Row
 from backtrans.resolution import model_identity, model_name
@@ -168,18 +167,14 @@ def _decision(seat: Seat, said: Row | Reject, on: str | None) -> Decision:
     return Decision(seat.name, said["score"], said["entropy"], None, on)
 
 
-def _options(judge: Judge, judging: Judging) -> EngineOptions:
-    return judge.engine or judging.engine
-
-
 def groups(judging: Judging) -> list[list[int]]:
     """Return which judges share an engine, as their places. Rows: N -> N in some groups."""
     found: list[list[int]] = []
     for place, judge in enumerate(judging.judges):
-        options = _options(judge, judging)
+        options = judging.engine_of(judge)
         for group in found:
             first = judging.judges[group[0]]
-            if same_base(first.model, judge.model) and _options(first, judging) == options:
+            if same_base(first.model, judge.model) and judging.engine_of(first) == options:
                 group.append(place)
                 break
         else:
@@ -192,7 +187,7 @@ def _seated(judging: Judging, opened: ExitStack) -> Sequence[Seat]:
     for group in groups(judging):
         first = judging.judges[group[0]]
         slots = _slots(judging, group)
-        settings = engine_settings(slots, _options(first, judging))
+        settings = engine_settings(slots, judging.engine_of(first))
         engine = opened.enter_context(serving(settings))
         for place in group:
             judge = judging.judges[place]

@@ -66,6 +66,10 @@ class Judging(Section):
     engine: EngineOptions = EngineOptions()
     """As `placement.engine` of a run."""
 
+    def engine_of(self, judge: Judge) -> EngineOptions:
+        """Return how a judge's engine runs: as it says itself, else as the file does."""
+        return judge.engine or self.engine
+
     @model_validator(mode="after")
     def _given_models(self) -> "Judging":
         if any(judge.model.trained for judge in self.judges):

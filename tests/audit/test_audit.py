@@ -14,6 +14,7 @@ from backtrans.audit.shifts import effect
 from backtrans.dialogue import Choose, Reply, Request
 from backtrans.engines.prompt import Prompter
 from backtrans.roles import score
+from tests.engines.server import chat, logprobs, serving
 from tests.engines.tiny_model import tokenizer
 from tests.test_cli import called
 
@@ -186,3 +187,19 @@ def test_control_tokens_of_a_page_act_only_where_this_is_asked_for() -> None:
     assert tokens == same
     assert prompter.prompt(messages[:1]).count(ends) == 1
     assert prompter.prompt(messages[:1], contents_act=True).count(ends) == 2
+
+
+def test_each_judge_is_asked_on_its_own_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, pairs = write(tmp_path, "incorruptible")
+    with serving(lambda _: chat("5", logprobs=logprobs(**{"5": -0.01}))) as server:
+        judge = {
+            "model": {"path": "judge", "engine": "openai", "revision": "1"},
+            "engine": {"endpoints": {"judge": {"base_url": server.url}}},
+        }
+        file = tmp_path / "served.yaml"
+        file.write_text(yaml.safe_dump({"judge": {"judges": [judge]}}))
+        code, out, err = called("audit", file, pairs, "--attacks", "threat", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "threat" in out
