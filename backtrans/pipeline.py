@@ -361,7 +361,8 @@ class Pipeline:
         stages = self._stages(standing, shards)
         snapshot = latest(self.ledger)
         files = snapshot.files if snapshot else {}
-        last = self.journal.last()
+        runs = self.journal.runs()
+        last = runs[-1] if runs else None
         quarantined = self.journal.quarantined(last["run"]) if last else []
         return Status(
             stages,
@@ -371,7 +372,7 @@ class Pipeline:
             [f"{q.stage}: {q.name}: {q.error}" for q in quarantined],
             last["run"] if last else None,
             self.publication.lake_status(),
-            estimate_of(self.journal.runs(), self.resolved.fingerprints),
+            estimate_of(runs, self.resolved.fingerprints),
         )
 
     def rows(self, stage: str) -> Iterator[Row]:
