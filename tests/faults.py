@@ -51,6 +51,10 @@ SILENT = "silent"  # no answer, until whoever asks has gone
 Fault = Answer | str | int | None
 """A number is an answer with that status and its usual code; None is no fault."""
 
+_PORTS: set[int] = set()
+"""Where proxies have been. s3fs keeps a connection for each endpoint, with the credentials of its
+first use: another server's, where a port is met again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -121,6 +125,10 @@ def between(settings: StoreSettings, schedule: Schedule) -> Iterator[tuple[Store
 
     Connection.host, Connection.proxy = host, proxy
     server = _Server(("127.0.0.1", 0), Connection)
+    while server.server_port in _PORTS:
+        server.server_close()
+        server = _Server(("127.0.0.1", 0), Connection)
+    _PORTS.add(server.server_port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
