@@ -62,7 +62,7 @@ bench: install  ## measure reading, selecting, copies, planning, training, engin
 	$(BIN)/python -m bench.audit --pairs 100
 	$(BIN)/python -m bench.judging
 
-truth: install  ## two rounds in three worlds whose truth is known, with their controls (25 minutes)
+truth: install  ## two rounds in three worlds whose truth is known, with their controls (15 minutes)
 	$(BIN)/python -m bench.truth
 
 format: install  ## put the sources in shape
