@@ -14,13 +14,14 @@ from backtrans.dialogue import Generate
 from backtrans.engines.engine import Engine, EngineSettings
 from backtrans.engines.opening import open_engine
 from backtrans.errors import ConfigError
+from backtrans.own_loop import together
 from backtrans.placement import EngineOptions
 from backtrans.recipe import Model
 from backtrans.recipe import Score as ScoreSettings
 from backtrans.records import Reject, Row
 from backtrans.roles.role import Role
 from backtrans.roles.score import Score
-from backtrans.stages.ask import Tally, converse, together
+from backtrans.stages.ask import Tally, converse
 
 
 def engine_settings(models: Mapping[str, Model], options: EngineOptions) -> EngineSettings:

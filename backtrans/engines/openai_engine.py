@@ -14,11 +14,10 @@ whether its weights are what the recipe's `revision` says.
 """
 
 import asyncio
-import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from backtrans.dialogue import Likelihood, Message, Refusal, Reply, Request
 from backtrans.engines import chat
@@ -30,8 +29,7 @@ from backtrans.engines.limits import Clock, Limiter, Sleep, asked_to_wait
 from backtrans.engines.questions import HARMLESS, PROBES, Questions, writes
 from backtrans.engines.refusals import filtered, too_long
 from backtrans.errors import ConfigError, EngineDead
-
-T = TypeVar("T")
+from backtrans.own_loop import OwnLoop, together
 
 _WORDS_CHARS = 300
 """How much of a server's own words an error repeats."""
@@ -55,20 +53,12 @@ class OpenaiEngine:
         self._endpoint = settings.endpoint
         self._key = api_key(self._endpoint.api_key_env)
         self._fitting: set[tuple[type, bool]] = set()  # kinds that a harmless text passed
-        self._over = ""  # why nothing is answered any more
-        self._answering: set[asyncio.Task[Any]] = set()
-        self._closed = False
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="openai")
-        self._thread.start()
+        self._own = OwnLoop("openai", "the engine is closed")
         try:
-            self._on_loop(self._open(clock, sleep)).result()
+            self._own.wait(self._open(clock, sleep))
         except BaseException:
             self.close()
             raise
-
-    def _on_loop(self, work: Coroutine[Any, Any, T]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _open(self, clock: Clock, sleep: Sleep) -> None:
         endpoint = self._endpoint
@@ -93,28 +83,10 @@ class OpenaiEngine:
         Raises: EngineDead; ConfigError (an adapter that was not given, access refused, what the
         server cannot), ModelError (a model that the server does not have).
         """
-        if self._closed:  # and with it the loop
-            raise EngineDead(self._over)
-        work = self._on_loop(self._gather(requests))
-        try:
-            replies: list[Reply] = await asyncio.wrap_future(work)
-            return replies
-        except asyncio.CancelledError:
-            if self._over:  # the end of the engine cancelled it, not the caller
-                raise EngineDead(self._over) from None
-            raise
+        return await self._own.awaited(self._every(requests))
 
-    async def _gather(self, requests: Sequence[Request]) -> list[Reply]:
-        me = asyncio.current_task()
-        assert me is not None
-        self._answering.add(me)
-        asked = [asyncio.ensure_future(self._one(request)) for request in requests]
-        try:
-            return list(await asyncio.gather(*asked))
-        finally:
-            self._answering.discard(me)
-            for one in asked:
-                one.cancel()
+    async def _every(self, requests: Sequence[Request]) -> list[Reply]:
+        return await together([self._one(request) for request in requests])
 
     async def _one(self, request: Request) -> Reply:
         adapters = self._settings.adapters
@@ -123,8 +95,8 @@ class OpenaiEngine:
         if request.control_tokens_in_contents_act:
             raise ConfigError("defences.token_ids: false: a server tokenises as it likes; ask vLLM")
         async with self._in_flight:
-            if self._over:
-                raise EngineDead(self._over)
+            if self._own.over:
+                raise EngineDead(self._own.over)
             try:
                 return self._within(request, await self._questions.ask(request))
             except UnicodeEncodeError as error:  # half of a surrogate pair: no JSON can hold it
@@ -170,8 +142,8 @@ class OpenaiEngine:
         if isinstance(want, Likelihood):
             want = Likelihood("Hello.")
         async with self._doubting:
-            if self._over:
-                raise EngineDead(self._over)
+            if self._own.over:
+                raise EngineDead(self._own.over)
             if not failure.passes and kind in self._fitting:
                 return True
             try:
@@ -182,10 +154,8 @@ class OpenaiEngine:
             return True
 
     def _dead(self, why: str) -> EngineDead:
-        self._over = self._over or why
-        for answering in self._answering:
-            answering.cancel()
-        return EngineDead(self._over)
+        self._own.end(why)
+        return EngineDead(self._own.over)
 
     # ------------------------------------------------------------------ the client
 
@@ -225,18 +195,8 @@ class OpenaiEngine:
 
     def close(self) -> None:
         """Let go of the connections; may be called twice."""
-        if self._closed:
-            return
-        self._closed, self._over = True, self._over or "the engine is closed"
-        self._on_loop(self._end()).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._own.close(self._end)
 
     async def _end(self) -> None:
-        left = list(self._answering)
-        for answering in left:
-            answering.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
         if client := getattr(self, "_client", None):
             await client.close()

@@ -25,29 +25,25 @@ import math
 import multiprocessing
 import os
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from backtrans.dialogue import Choose, Generate, Likelihood, Refusal, Reply, Request
-from backtrans.engines.adapter_files import check_adapter, write_identity_adapter
+from backtrans.engines.adapter_files import write_identity_adapter
+from backtrans.engines.adapter_room import adapter_arguments
 from backtrans.engines.engine import EngineSettings
-from backtrans.engines.folders import JsonObject
 from backtrans.engines.lifeline import Lifeline
 from backtrans.engines.model_files import (
-    check_base,
     check_model,
     is_local,
     model_fingerprint,
 )
 from backtrans.engines.prompt import Prompter
 from backtrans.errors import ConfigError, EngineDead, ModelError
+from backtrans.own_loop import OwnLoop, together
 
 _IDENTITY = "identity"
-_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""Source: vllm 0.32, config/lora.py, MaxLoRARanks."""
-
 _MAX_CHOICES = 128
 """Source: vllm 0.32, sampling_params.py, MAX_LOGPROB_TOKEN_IDS."""
 
@@ -65,14 +61,11 @@ class VllmEngine:
         base = check_model(settings.model, settings.max_model_tokens) if local else None
         if not local:
             model_fingerprint(settings.model, settings.revision)  # a hub id must name a revision
-        lora = _lora_arguments(settings, base)
+        lora = adapter_arguments(settings, base)
         self._settings = settings
         self._llm: Any = None
         self._lifeline: Lifeline | None = None
         self._numbers = itertools.count()
-        self._closed = False
-        self._over = ""  # why nothing is answered any more
-        self._answering: set[asyncio.Task[Any]] = set()
         self._watched: list[int] = []  # a pidfd for each core: readable when it has ended
         self._lora: dict[str | None, Any] = {None: None}
         # vLLM's children read these. No usage report leaves the machine.
@@ -96,18 +89,16 @@ class VllmEngine:
             raise ModelError(f"{settings.model}: the tokenizer does not load: {error}") from error
         self._prompter = Prompter(tokenizer, settings.chat_template)
         self._identity = tempfile.TemporaryDirectory(prefix="backtrans-identity-")
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="vllm")
-        self._thread.start()
+        self._own = OwnLoop("vllm", "the engine is closed")
         try:
             self._prepare_adapters()
             before = set(multiprocessing.active_children())
-            asyncio.run_coroutine_threadsafe(self._open(lora), self._loop).result()
+            self._own.wait(self._open(lora))
             cores = set(multiprocessing.active_children()) - before
             pids = [core.pid for core in cores if core.pid]
             self._lifeline = Lifeline(pids)
             self._watched = [os.pidfd_open(pid) for pid in pids]
-            self._loop.call_soon_threadsafe(self._watch)
+            self._own.soon(self._watch)
         except (ValueError, RuntimeError, OSError) as error:
             self.close()
             raise ModelError(f"vLLM does not start with {settings.model}: {error}") from error
@@ -134,19 +125,17 @@ class VllmEngine:
 
     def _watch(self) -> None:
         for core in self._watched:
-            self._loop.add_reader(core, self._core_ended)
+            asyncio.get_running_loop().add_reader(core, self._core_ended)
 
     def _unwatch(self) -> None:
         for core in self._watched:
-            self._loop.remove_reader(core)
+            asyncio.get_running_loop().remove_reader(core)
             os.close(core)
         self._watched = []
 
     def _core_ended(self) -> None:
         self._unwatch()
-        self._over = "the engine core has ended"
-        for answering in self._answering:
-            answering.cancel()
+        self._own.end("the engine core has ended")
 
     async def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer every request. Rows: N -> N, same order.
@@ -154,27 +143,10 @@ class VllmEngine:
         Raises: EngineDead; ConfigError (an adapter that was not given), ModelError (a chat template
         or tokenizer that cannot serve the request's turns or choices).
         """
-        if self._closed:  # and with it the loop
-            raise EngineDead(self._over)
-        work = asyncio.run_coroutine_threadsafe(self._gather(requests), self._loop)
-        try:
-            return await asyncio.wrap_future(work)
-        except asyncio.CancelledError:
-            if self._over:  # the end of the engine cancelled it, not the caller
-                raise EngineDead(self._over) from None
-            raise
+        return await self._own.awaited(self._every(requests))
 
-    async def _gather(self, requests: Sequence[Request]) -> list[Reply]:
-        me = asyncio.current_task()
-        assert me is not None
-        self._answering.add(me)
-        asked = [asyncio.ensure_future(self._one(request)) for request in requests]
-        try:
-            return list(await asyncio.gather(*asked))
-        finally:
-            self._answering.discard(me)
-            for one in asked:
-                one.cancel()
+    async def _every(self, requests: Sequence[Request]) -> list[Reply]:
+        return await together([self._one(request) for request in requests])
 
     async def _one(self, request: Request) -> Reply:
         from vllm.exceptions import VLLMClientError
@@ -183,8 +155,8 @@ class VllmEngine:
         if request.adapter not in self._lora:
             raise ConfigError(f"the engine was opened without an adapter {request.adapter!r}")
         async with self._in_flight:
-            if self._over:
-                raise EngineDead(self._over)
+            if self._own.over:
+                raise EngineDead(self._own.over)
             try:
                 match request.want:
                     case Generate() as want:
@@ -279,13 +251,7 @@ class VllmEngine:
 
     def close(self) -> None:
         """Shut the engine core down; may be called twice."""
-        if self._closed:
-            return
-        self._closed, self._over = True, "the engine is closed"
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._own.close(self._stop)
         self._identity.cleanup()
         gc.collect()  # vLLM's cycles; left to the interpreter's end, their finalizers fail
 
@@ -296,10 +262,6 @@ class VllmEngine:
             self._llm = None
         if self._lifeline is not None:
             self._lifeline.cut()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
 
 
 def _start(settings: EngineSettings, lora: dict[str, Any]) -> Any:
@@ -327,35 +289,6 @@ def _start(settings: EngineSettings, lora: dict[str, Any]) -> Any:
         **lora,
     )
     return AsyncLLM.from_engine_args(args, usage_context=UsageContext.LLM_CLASS)
-
-
-def _lora_arguments(settings: EngineSettings, base: JsonObject | None) -> dict[str, Any]:
-    """Check the adapters, and make room for no more than what they hold.
-
-    On CPU, vLLM gathers an adapter's weights anew for every token, at the full `max_lora_rank`: its
-    cost grows with that rank. And unless the modules are named, vLLM wraps lm_head too, and then
-    (0.32 on CPU) a request for prompt log-probabilities kills the engine core.
-    """
-    if not settings.adapters:
-        return {}
-    shapes = {folder: check_adapter(folder, base) for folder in settings.adapters.values()}
-    for folder, shape in shapes.items():
-        check_base(folder, settings.model, settings.revision)
-        if shape.rank > settings.max_lora_rank:
-            raise ModelError(
-                f"{folder} has rank {shape.rank}, more than max_lora_rank {settings.max_lora_rank}"
-            )
-        if unserved := shape.modules & {"lm_head", "embed_tokens"}:
-            raise ModelError(f"{folder} adapts {sorted(unserved)}, which this engine cannot serve")
-    highest = max(shape.rank for shape in shapes.values())
-    if highest > _LORA_RANKS[-1]:
-        raise ModelError(f"rank {highest}: vLLM takes up to {_LORA_RANKS[-1]}")
-    return {
-        "enable_lora": True,
-        "max_loras": len(shapes) + 1,
-        "max_lora_rank": next(rank for rank in _LORA_RANKS if rank >= highest),
-        "lora_target_modules": sorted(frozenset().union(*(s.modules for s in shapes.values()))),
-    }
 
 
 def _reply(output: Any, **fields: Any) -> Reply:

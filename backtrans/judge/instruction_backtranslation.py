@@ -27,14 +27,13 @@ from backtrans.judge.cascade import Cascade, judge_fingerprint
 from backtrans.judge.columns import TEXTS, found_columns
 from backtrans.judge.files import Batch, Scoring
 from backtrans.judge.judged import Judged, Names, schema
-from backtrans.judge.own_loop import CLOSED, OwnLoop
 from backtrans.judge.parts import Texts
 from backtrans.judge.settings import Judge, Judging, load_judging, run_judging
 from backtrans.ledger import fingerprint
+from backtrans.own_loop import OwnLoop, together
 from backtrans.placement import EngineOptions
 from backtrans.recipe import Model, Score
 from backtrans.resolution import model_name
-from backtrans.stages.ask import together
 
 Pair = Sequence[str] | Mapping[str, Any]
 """(instruction, generation), or an object with these two names."""
@@ -42,6 +41,9 @@ Pair = Sequence[str] | Mapping[str, Any]
 IN_FLIGHT = 2048
 """Pairs that wait for an engine at once. Source: several times what an engine has in flight (320);
 more of them only take memory."""
+
+CLOSED = "this judge is closed"
+"""What who comes too late hears."""
 
 
 class InstructionBacktranslation:
@@ -230,7 +232,7 @@ class InstructionBacktranslation:
                 raise EngineDead(CLOSED)
             if self._running is None:
                 cascade = Cascade(self.judging, compare_all=self._compare_all)
-                self._running = (cascade, OwnLoop())
+                self._running = (cascade, OwnLoop("judge", CLOSED))
             return self._running
 
     def _ask(self, pairs: Texts) -> Batch:

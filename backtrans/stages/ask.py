@@ -14,10 +14,8 @@ configuration.
 """
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -29,6 +27,7 @@ from backtrans.errors import AccountingError, ConfigError, DialogueBroken
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
 from backtrans.meter import Meter
 from backtrans.models import Registry
+from backtrans.own_loop import together
 from backtrans.records import (
     DISTILLED,
     PAIR,
@@ -63,8 +62,6 @@ ASKS_ABOUT = {
     "rescore": ("instruction", "text"),
 }
 """The fields of a row that each role's words are made of."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,15 +304,3 @@ def outcome_row(row_id: str, outcome: Row | Reject, stage: RoleStage, schema: pa
     if unknown := sorted(outcome.keys() - set(schema.names)):
         raise DialogueBroken(f"{stage.role.version} returned fields that no part has: {unknown}")
     return {**outcome, **row}
-
-
-async def together(calls: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await calls at once, in order; the first failure ends the others and is raised as it is."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
