@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,7 @@ def alive(pid: int) -> bool:
 def await_end(pids: set[int]) -> None:
     deadline = time.monotonic() + 60
     while left := {pid for pid in pids if alive(pid)}:
-        assert time.monotonic() < deadline, f"processes left behind: {left}"
+        assert time.monotonic() < deadline, f"left behind: {[command(pid) for pid in left]}"
         time.sleep(0.1)
 
 
@@ -213,6 +214,7 @@ def test_an_engine_whose_core_is_killed_is_dead_and_closes(
     vllm_settings: EngineSettings, turns: int
 ) -> None:
     """From the very first request on: there vLLM's own watch lets requests wait for ever."""
+    resource_tracker.ensure_running()  # this process's own, which goes with it
     before = children(os.getpid())
     engine = start(dataclasses.replace(vllm_settings, adapters={}))
     mine = children(os.getpid()) - before
