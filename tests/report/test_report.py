@@ -11,14 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from backtrans import reporting
+from backtrans.audit import result
+from backtrans.audit.probing import Audit
+from backtrans.audit.shifts import effect
+from backtrans.calibration import tables
+from backtrans.calibration.account import account
 from backtrans.changes import changes
 from backtrans.errors import ConfigError
+from backtrans.export import write_json
 from backtrans.pipeline import Pipeline
 from backtrans.report.figures import Report
 from backtrans.report.page import page
 from backtrans.rounds import Rounds
 from backtrans.snapshots import numbered
 from backtrans.takedown import asked, record
+from tests.calibration.pools import labelled
 from tests.jobs import Silent, configuration, document, published, write_corpus, write_jsonl
 from tests.report import world
 from tests.test_cli import called
@@ -79,7 +87,7 @@ def test_the_funnel_leads_from_documents_to_a5(job: Pipeline, found: Report) -> 
         "documents",
         *("select", "deduplicate", "backtranslate", "score", "curate", "A4", "A5"),
     ]
-    assert steps["documents"] == 20 + 3 * 6 + len(world.ATTACKS)
+    assert steps["documents"] == 10 + 12 + len(world.ATTACKS)
     for name in ("select", "deduplicate", "backtranslate", "score", "curate"):
         assert steps[name] == stages[name].kept
     assert (steps["A4"], steps["A5"]) == (found.rows["A4"], found.rows["A5"])
@@ -134,7 +142,7 @@ def test_lengths_domains_and_trigrams_are_those_of_the_splits(job: Pipeline, fou
     assert responses.longest == max(words)
     assert sum(count for *_, count in instructions.histogram) <= len(rows)
     domains = {each.name: each.pairs for each in found.domains}
-    for host in ("one.org", "two.org", "three.org"):
+    for host in world.HOSTS:
         assert domains.get(host, 0) == sum(f"{host}/" in (row["url"] or "") for row in rows)
     assert sum(domains.values()) + found.other_domain_pairs == len(rows)
     assert found.trigrams["responses"][-1][0] == len(rows)
@@ -184,6 +192,61 @@ def test_what_is_taken_down_afterwards_stands_nowhere(tmp_path: Path) -> None:
     assert not any(row["id"] in html or row["instruction"] in html for row in gone)
     assert f"{len(gone)} row(s) of this snapshot have been taken down" in html
     assert after.rounds[0].pairs < before.rounds[0].pairs
+
+
+def test_where_there_are_many_shards_some_are_read_and_the_page_says_so(
+    job: Pipeline, found: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "READ_SHARDS", 2)
+    some = world.reported(job)
+    assert (some.read_shards, some.shards) == (2, found.shards)
+    assert (some.funnel, some.refusals, some.cost) == (found.funnel, found.refusals, found.cost)
+    assert some.rounds[0].pairs < found.rounds[0].pairs
+    assert f"are of 2 of {found.shards} shards" in page(some).decode()
+
+
+def test_a_snapshot_without_a_pair_has_a_page_too(tmp_path: Path) -> None:
+    write_corpus(tmp_path, files=1, each=8)
+    pipeline = world.job(tmp_path, recipe__curate={"a4": 5.0, "a5": 5.0})
+    pipeline.run(Silent())
+    found = world.reported(pipeline)
+    assert found.rows == {"A5": 0, "A4": 0}
+    assert [group.name for group in found.groups] == ["curate/below_a4"]
+    assert "There are none." in page(found).decode()
+
+
+def test_pairs_of_an_unfiltered_snapshot_that_are_in_neither_split_are_among_the_samples(
+    tmp_path: Path,
+) -> None:
+    write_corpus(tmp_path, files=1, each=8)
+    pipeline = world.job(tmp_path, recipe__curate={"a4": 3.0, "a5": 3.2, "filter": False})
+    pipeline.run(Silent())
+    found = world.reported(pipeline)
+    sizes = {group.name: group.rows for group in found.groups}
+    assert sizes["rest"] == found.rows["all"] - found.rows["A4"] > 0
+    assert [step.name for step in found.funnel][-3:] == ["all", "A4", "A5"]
+
+
+def test_a_calibration_and_an_audit_are_shown_where_they_are_named(
+    tmp_path: Path, found: Report, job: Pipeline
+) -> None:
+    said = account(labelled(tmp_path, 300, 80), resamples=50)
+    write_json(tmp_path / "calibration.json", tables.document(said, "labels.csv"))
+    clean = tuple([3.0, 4.8] * 15)
+    moved = effect(clean, {"x": [4.9] * 30}, 4.5, seed=0, resamples=50)
+    kinds = {"perturbations": moved, "attacks": moved}
+    tried = Audit(clean, {"bold": clean}, {"bold": moved}, {"request": moved}, kinds, 0.5)
+    write_json(tmp_path / "audit.json", result.document({}, {"1: <b>judge</b>": tried}))
+    files = {name: tmp_path / f"{name}.json" for name in ("calibration", "audit")}
+    read = Read(page(world.reported(job, **files)).decode())
+    text = read.text()
+    for words in ("80 labels, for 300 pairs", "expectation", "calibration error", "request"):
+        assert words in text
+    assert "1: <b>judge</b>: attacks" in text
+    assert f"[{moved.shift.low:.2f}, {moved.shift.high:.2f}]" in text
+    assert {"calibration", "audit"} <= {a["id"] for t, a in read.tags if t == "h2"}
+    without = Read(page(found).decode())
+    assert not {"calibration", "audit"} & {a["id"] for t, a in without.tags if t == "h2"}
 
 
 # ---------------------------------------------------------------- the page

@@ -25,6 +25,8 @@ ATTACKS = (
     '<meta http-equiv=refresh content="0;url=https://example.org/">',
 )
 
+HOSTS = ("one.org", "two.org", "three.org")
+
 MARK = "stinging"
 """Stands in a document whose instruction is to be an attack too."""
 
@@ -51,14 +53,12 @@ def attacking(number: int) -> dict[str, Any]:
 
 
 def write(folder: Path) -> None:
-    """Write twenty documents of three hosts, two of them too short, and the attacking ones."""
-    write_corpus(folder, files=1, each=20)
-    hosts = ("one.org", "two.org", "three.org")
-    for number, host in enumerate(hosts):
-        made = [document(k) for k in range(100 + 10 * number, 106 + 10 * number)]
-        for each in made:
-            each["metadata"] = {"url": f"https://www.{host}/{each['id']}"}
-        write_jsonl(folder / f"corpus/web-{number}.jsonl.gz", made)
+    """Write ten documents, one of them too short, twelve of three hosts, and the attacking ones."""
+    write_corpus(folder, files=1, each=10)
+    made = [document(k) for k in range(100, 112)]
+    for number, each in enumerate(made):
+        each["metadata"] = {"url": f"https://www.{HOSTS[number % 3]}/{each['id']}"}
+    write_jsonl(folder / "corpus/web.jsonl.gz", made)
     write_jsonl(folder / "corpus/bad.jsonl.gz", [attacking(k) for k in range(len(ATTACKS))])
 
 
