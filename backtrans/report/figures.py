@@ -98,13 +98,14 @@ class Lengths:
     """How long texts are."""
 
     what: str  # instructions, responses
+    pairs: int
     unit: str
     mean: float
     p5: float
     median: float
     p95: float
     longest: int
-    histogram: Histogram
+    histogram: Histogram  # but for the longest few, which would press all others into one bar
 
 
 @dataclass(frozen=True, slots=True)

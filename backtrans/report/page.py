@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from backtrans.records import REASONS
 from backtrans.report import charts, marks
 from backtrans.report.charts import Chart
-from backtrans.report.figures import Report, Sample
+from backtrans.report.figures import Lengths, Report, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def page(report: Report) -> bytes:
             refused=[g.name for g in report.groups if not g.samples[0].split],
             reasons=REASONS,
             most_rows=max((step.rows for step in report.funnel), default=0) or 1,
-            most_of_a_domain=max((each.pairs for each in report.domains), default=1),
+            domain_pairs=sum(d.pairs for d in report.domains) + report.other_domain_pairs or 1,
         )
     )
     return text.encode()
@@ -153,7 +153,7 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
                 each.histogram,
                 unit=each.unit,
                 of="pairs",
-                note=f"median {charts.number(each.median)} {each.unit}; the longest 1% not drawn",
+                note=f"median {charts.number(each.median)} {each.unit}{_not_drawn(each)}",
             )
             for each in report.lengths
         ],
@@ -177,6 +177,11 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
             if report.pace
         ],
     }
+
+
+def _not_drawn(lengths: Lengths) -> str:
+    longer = lengths.pairs - sum(count for *_, count in lengths.histogram)
+    return f"; {longer:,} longer, up to {lengths.longest:,}" if longer else ""
 
 
 @cache
