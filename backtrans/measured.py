@@ -79,7 +79,7 @@ def calibration(path: Path) -> figures.Calibration:
 def audit(path: Path) -> figures.Audit:
     """Read what `audit --json` wrote. Raises: ConfigError."""
     judges = _document(path, result.FORMAT, lambda whole: _JUDGES.validate_python(whole["judges"]))
-    columns = ["", "shift", "up", "down", "moved", "into A5 (%)", "out of A5 (%)"]
+    columns = ["what was done", "shift", "up", "down", "moved", "into A5 (%)", "out of A5 (%)"]
     sheets = [
         figures.Sheet(
             f"{name}: {kind}",

@@ -45,12 +45,16 @@ def histogram(
     unit: str,
     of: str,
     marks: Sequence[tuple[str, float]] = (),
+    least_top: int = 0,
     note: str = "",
 ) -> Chart:
-    """Draw how many `of` lie in each bin of a `unit`; `marks` are named upright lines."""
+    """Draw how many `of` lie in each bin of a `unit`; `marks` are named upright lines.
+
+    The axis upwards reaches `least_top` at least, so that several have one scale.
+    """
     low, high = (bins[0][0], bins[-1][1]) if bins else (0.0, 1.0)
     most = max((count for *_, count in bins), default=0)
-    top, ticks = _scale(most)
+    top, ticks = _scale(max(most, least_top))
     drawn = [_frame(ticks, top, [(x, number(x)) for x in _x_ticks(low, high)], low, high, unit)]
     for start, end, count in bins:
         x0, x1 = _at(start, low, high), _at(end, low, high)

@@ -139,12 +139,15 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
                 marks=[
                     (name, at) for name, at in (("A4", each.a4), ("A5", each.a5)) if at is not None
                 ],
+                least_top=max(n for one in report.rounds for *_, n in one.histogram),
                 note=f"{each.pairs:,} pairs",
             )
             for each in report.rounds
         ],
         "reliability": [
-            charts.stated(f"What {each.name} says", each.points, f"calibration error {each.error}%")
+            charts.stated(
+                f"What {each.name} says", each.points, f"up: what is so; error {each.error}%"
+            )
             for each in (report.calibration.reliability if report.calibration else [])
         ],
         "lengths": [
