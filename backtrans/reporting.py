@@ -40,7 +40,8 @@ from backtrans.takedown import withdrawn
 
 READ_SHARDS = 200
 """Shards whose rows are looked at. Source: this project's choice: some 200,000 rows of the default
-recipe, read in a minute or so; a share of them is known to a fifth of a percent."""
+recipe, of which a share is known to some tenths of a percent. Eight shards of 1,024 documents of
+350 words took 3.5 s on one core, so these take a minute and a half."""
 
 SHOWN_DOMAINS = 15
 """Source: this project's choice: a table that one takes in at a look."""
