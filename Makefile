@@ -16,7 +16,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # memory they wait for no disk; on one they would wait as long as they work.
 MEMORY := $(firstword $(shell [ -w /dev/shm ] && echo /dev/shm) $(TMPDIR) /tmp)
 
-.PHONY: help install rgw demo check test explore chaos bench truth format base tree lock clean
+.PHONY: help install rgw chromium demo check test explore chaos bench truth format base tree lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ install:  ## make .venv from the lock; nothing to do when it is up to date
 
 rgw:  ## unpack Ceph's S3 gateway for the tests, where this system's packages hold it
 	@scripts/fetch_rgw.sh
+
+chromium:  ## unpack Chromium for the report's tests, where this system's packages hold it
+	@scripts/fetch_chromium.sh
 
 demo: install  ## the whole method, on a micro-world with known truth
 	$(BIN)/backtrans demo
@@ -38,7 +41,7 @@ check: install  ## lint, types, import law, lock, and the fast tests
 	$(BIN)/python scripts/lock.py check
 	TMPDIR=$(MEMORY) $(BIN)/pytest -m 'not slow and not chaos and not gpu'
 
-test: install rgw  ## the whole test suite, but for chaos and benchmarks
+test: install rgw chromium  ## the whole test suite, but for chaos and benchmarks
 	$(BIN)/pytest -m 'not chaos'
 
 explore: install  ## look for counterexamples to the properties, other ones each time

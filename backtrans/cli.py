@@ -26,7 +26,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from backtrans import __version__, calibrating, keeping, learning, measuring, operating
+from backtrans import __version__, calibrating, keeping, learning, measuring, operating, showing
 from backtrans.accounts import Plan, Status
 from backtrans.config import Config
 from backtrans.errors import BacktransError, BudgetSpent, ConfigError, RunIncomplete
@@ -66,6 +66,7 @@ app.add_typer(learning.app)
 app.add_typer(measuring.app)
 app.add_typer(calibrating.app, name="calibrate")
 app.add_typer(operating.app)
+app.add_typer(showing.app)
 
 
 @app.command()

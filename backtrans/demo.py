@@ -66,6 +66,7 @@ def run_demo(folder: Path, documents: int, console: Console) -> tuple[Summary, V
         count = summary.snapshot.rows[split] if summary.snapshot else 0
         shown.note(f"{split}: {count:,} pairs in {', '.join(files)}")
     shown.note(f"look further: backtrans status {path}; summary in {folder / 'out/runs'}")
+    shown.note(f"and at it: backtrans report {path} --out {folder / 'report.html'}")
     return summary, found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from backtrans import calibrating, keeping, learning, measuring, operating
+from backtrans import calibrating, keeping, learning, measuring, operating, showing
 from backtrans.analysis.complexity import TaggingFile
 from backtrans.audit.attacks import ATTACKS
 from backtrans.audit.perturbations import PERTURBATIONS
@@ -43,7 +43,7 @@ def test_links_lead_to_files_that_are_there(document: Path) -> None:
 def test_commands_in_the_documents_exist(document: Path) -> None:
     commands = {
         command.name or command.callback.__name__
-        for each in (app, keeping.app, learning.app, measuring.app, operating.app)
+        for each in (app, keeping.app, learning.app, measuring.app, operating.app, showing.app)
         for command in each.registered_commands
         if command.callback
     }
