@@ -1,0 +1,23 @@
+"""distilabel's text generation, which writes down when each row came out, and its tokens."""
+
+from pathlib import Path
+from typing import Any
+
+from distilabel.steps.tasks import TextGeneration
+
+from bench.throughput import note
+
+
+class NotedGeneration(TextGeneration):
+    """The task as it is, with a file of notes."""
+
+    place: str
+
+    def process(self, inputs: Any) -> Any:
+        for rows in super().process(inputs):
+            tokens = 0
+            for row in rows:
+                said = row["distilabel_metadata"][f"statistics_{self.name}"]
+                tokens += sum(said["input_tokens"]) + sum(said["output_tokens"])
+            note(Path(self.place), tokens)
+            yield rows

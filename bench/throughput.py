@@ -1,0 +1,371 @@
+"""The pipeline's tokens a second, beside those of its peers: same model, prompts, engine arguments.
+
+    python -m bench.throughput [--rows 3000] [--rounds 3] [--only NAME ...]
+
+The backward role asks for the instruction of each page of the micro-world, greedily, by one vLLM on
+the CPUs of this machine. Set-ups, each in a process of its own, in turn, in each round:
+
+- vllm: `LLM.generate` of all prompts in one call, and nothing else: no reads, no commits.
+- backtrans: the stage as a run has it on Ray, from committed segments to committed parts.
+- ray.data.llm: its processor over the pages, on Ray, on a placement of CPUs.
+- distilabel: a RayPipeline of one TextGeneration step, its rows gathered into a Distiset.
+
+A rate is of tokens read and written, by the model's own count, from the moment at which the engine
+is ready: for `backtrans` to the last commit, for `vllm` to the end of the call. Peers do not say
+when theirs is ready, so theirs is the slope of tokens over time between the first batch that came
+out and the last, and `backtrans` is set beside them by its own slope. Ratios are of one round;
+their median is printed. What is before the first token is the start, apart.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+SEED = 52_001
+MAX_MODEL_TOKENS, MAX_TOKENS = 1024, 48
+BATCHED_TOKENS, SEQUENCES = 4096, 256
+SHARD_ROWS = 125
+PEER_BATCH = 512
+"""Rows that a peer hands its engine at once: synchronous batches of 512 keep a tiny vLLM busy."""
+
+ENGINE = {
+    "dtype": "float32",
+    "max_model_len": MAX_MODEL_TOKENS,
+    "max_num_batched_tokens": BATCHED_TOKENS,
+    "max_num_seqs": SEQUENCES,
+    "enforce_eager": True,
+    "enable_prefix_caching": True,
+    "seed": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one set-up did: batches as they came out, each with the time and its tokens."""
+
+    began: float
+    ready: float | None
+    ended: float
+    batches: list[tuple[float, int]]
+
+    @property
+    def tokens(self) -> int:
+        return sum(tokens for _, tokens in self.batches)
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens a second since the engine was ready; None where nothing says when it was."""
+        return None if self.ready is None else self.tokens / (self.ended - self.ready)
+
+    @property
+    def slope(self) -> float | None:
+        """Tokens a second while batches came out; None of one batch."""
+        done, points = 0, []
+        for moment, tokens in sorted(self.batches):
+            done += tokens
+            points.append((moment, done))
+        if len(points) < 2:
+            return None
+        return statistics.linear_regression(*zip(*points, strict=True)).slope
+
+    @property
+    def start(self) -> float:
+        """Seconds until the engine was ready, or about so: until tokens began to flow."""
+        if self.ready is not None:
+            return self.ready - self.began
+        first, tokens = min(self.batches)
+        return first - self.began - tokens / (self.slope or float("inf"))
+
+
+def note(path: Path, tokens: int) -> None:
+    """Add a batch to a file, whole, from whichever process."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{time.time()} {tokens}\n")
+
+
+def noted(path: Path) -> list[tuple[float, int]]:
+    """Read what was noted; rows of one batch, which come within a moment, are one."""
+    found: list[tuple[float, int]] = []
+    for moment, tokens in sorted(
+        (float(moment), int(tokens))
+        for moment, tokens in map(str.split, path.read_text(encoding="utf-8").splitlines())
+    ):
+        if found and moment - found[-1][0] < 0.25:
+            found[-1] = (moment, found[-1][1] + tokens)
+        else:
+            found.append((moment, tokens))
+    return found
+
+
+def prompts(folder: Path) -> list[str]:
+    """Return the text of each page that is asked about."""
+    lines = (folder / "texts.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def messages(text: str) -> list[dict[str, str]]:
+    """Return what the backward role says of a page, in OpenAI's shape."""
+    from backtrans.roles.backtranslate import render
+
+    return [{"role": each.speaker, "content": each.content} for each in render(text)]
+
+
+# ---------------------------------------------------------------------- the set-ups
+
+
+def raw(folder: Path) -> Run:
+    """Ask by `LLM.generate`."""
+    from vllm import LLM, SamplingParams
+
+    began = time.time()
+    llm = LLM(model=str(folder / "model"), disable_log_stats=True, **ENGINE)
+    tokenizer = llm.get_tokenizer()
+    params = SamplingParams(temperature=0.0, max_tokens=MAX_TOKENS)
+    texts = prompts(folder)
+    ready = time.time()
+    rendered = [
+        tokenizer.apply_chat_template(messages(text), tokenize=False, add_generation_prompt=True)
+        for text in texts
+    ]
+    ids = [{"prompt_token_ids": tokenizer.encode(r, add_special_tokens=False)} for r in rendered]
+    outputs = llm.generate(ids, params, use_tqdm=False)
+    ended = time.time()
+    tokens = sum(len(o.prompt_token_ids) + len(o.outputs[0].token_ids) for o in outputs)
+    return Run(began, ready, ended, [(ended, tokens)])
+
+
+def ours(folder: Path) -> Run:
+    """Ask by the pipeline's own stage, on Ray."""
+    from backtrans.config import load
+    from backtrans.pipeline import Pipeline
+    from backtrans.retry import NO_RETRY
+    from backtrans.runtime.opening import open_runtime
+    from backtrans.stages.ask import AskWork
+    from bench.opened import NotedWork
+
+    pipeline = Pipeline(load(folder / "run.yaml"))
+    standing = pipeline.standing()
+    shards, _ = standing.shards()
+    (work, *_) = pipeline.works.ask_works("bench", NO_RETRY)
+    given = {field.name: getattr(work, field.name) for field in fields(AskWork)}
+    given["stages"] = work.stages[:1]  # both roles have one model here, and so one engine
+    marked = NotedWork(**given, ready_file=str(folder / "ready"))
+    settings = pipeline.works.runtime_settings("bench", pipeline.config.placement.engines)
+    batches: list[tuple[float, int]] = []
+    began = time.time()
+    with open_runtime("ray") as runtime:
+        for receipt in runtime.map(marked, shards, settings):
+            assert receipt.outcome == "done", receipt.error
+            (commit,) = receipt.commits
+            place = folder / "out" / "commits" / commit.stage / f"{commit.key}.json"
+            batches.append(
+                (place.stat().st_mtime, commit.usage.prompt_tokens + commit.usage.output_tokens)
+            )
+    ended = max(moment for moment, _ in batches)
+    ready = float((folder / "ready").read_text(encoding="utf-8"))
+    return Run(began, ready, ended, batches)
+
+
+def ray_data_llm(folder: Path) -> Run:
+    """Ask by ray.data.llm's processor."""
+    import ray
+    from ray.data.llm import build_processor, vLLMEngineProcessorConfig
+
+    began = time.time()
+    ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+    config = vLLMEngineProcessorConfig(
+        model_source=str(folder / "model"),
+        engine_kwargs=ENGINE,
+        batch_size=64,
+        concurrency=1,
+        max_concurrent_batches=8,
+        placement_group_config={"bundles": [{"CPU": 1}]},
+        log_engine_metrics=False,
+    )
+    place = folder / "ray"
+    sampling = {"temperature": 0.0, "max_tokens": MAX_TOKENS}
+
+    def after(row: dict[str, Any]) -> dict[str, Any]:
+        note(place, row["num_input_tokens"] + row["num_generated_tokens"])
+        return {"instruction": row["generated_text"]}
+
+    processor = build_processor(
+        config,
+        preprocess=lambda row: {"messages": messages(row["text"]), "sampling_params": sampling},
+        postprocess=after,
+    )
+    pages = ray.data.from_items([{"text": text} for text in prompts(folder)])
+    processor(pages.repartition(target_num_rows_per_block=64)).write_parquet(str(folder / "rayout"))
+    return Run(began, None, time.time(), noted(place))
+
+
+def distilabel(folder: Path) -> Run:
+    """Ask by distilabel's RayPipeline."""
+    from distilabel.models import vLLM
+    from distilabel.pipeline import RayPipeline
+
+    from bench.distilabel_step import NotedGeneration
+
+    began = time.time()
+    engine = {key: value for key, value in ENGINE.items() if key not in ("dtype", "seed")}
+    llm = vLLM(
+        model=str(folder / "model"),
+        dtype="float32",
+        extra_kwargs=engine,
+        generation_kwargs={"max_new_tokens": MAX_TOKENS, "temperature": 0.0, "top_p": 1.0},
+    )
+    asked = [{"instruction": messages(text)[0]["content"]} for text in prompts(folder)]
+    local = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    with RayPipeline("bench", cache_dir=folder / "cache", ray_init_kwargs=local) as pipeline:
+        NotedGeneration(
+            llm=llm,
+            input_batch_size=PEER_BATCH,
+            place=str(folder / "distilabel"),
+            use_default_structured_output=False,
+        )
+    pipeline.run(dataset=asked, dataset_batch_size=PEER_BATCH, use_cache=False)
+    return Run(began, None, time.time(), noted(folder / "distilabel"))
+
+
+SETUPS: dict[str, Callable[[Path], Run]] = {
+    "vllm": raw,
+    "backtrans": ours,
+    "ray.data.llm": ray_data_llm,
+    "distilabel": distilabel,
+}
+
+
+# ---------------------------------------------------------------------- all of them
+
+
+def prepare(folder: Path, rows: int, cache: Path) -> None:
+    """Write the model, the configuration, the committed segments and their texts."""
+    import yaml
+
+    from backtrans.config import load
+    from backtrans.demo import configuration
+    from backtrans.microworld.adapt import adapters
+    from backtrans.microworld.corpus import write_corpus
+    from backtrans.microworld.merge import merge
+    from backtrans.microworld.world import World
+    from backtrans.pipeline import Pipeline
+    from backtrans.records import is_kept
+    from backtrans.retry import NO_RETRY
+    from backtrans.runtime.opening import open_runtime
+
+    write_corpus(World(SEED), folder, rows)
+    trained = adapters(cache)
+    model = merge(trained.base, trained.backward, folder / "model")
+    recipe = yaml.safe_load(configuration(model, model))
+    recipe["recipe"]["corpus"]["shard_rows"] = SHARD_ROWS
+    recipe["placement"]["engine"] |= {
+        "max_batched_tokens": BATCHED_TOKENS,
+        "max_sequences": SEQUENCES,
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    pipeline = Pipeline(load(path))
+    standing = pipeline.standing()
+    work = pipeline.works.select_work("bench", NO_RETRY, standing.withdrawn)
+    settings = pipeline.works.runtime_settings("bench", pipeline.config.placement.readers)
+    with open_runtime("local") as runtime:
+        unread = [standing.whole(found) for found in standing.objects]
+        assert all(each.outcome == "done" for each in runtime.map(work, unread, settings))
+    texts = [json.dumps(row["text"]) for row in pipeline.rows("select") if is_kept(row)]
+    (folder / "texts.jsonl").write_text("\n".join(texts), encoding="utf-8")
+
+
+def run_once(name: str, folder: Path) -> Run:
+    """Run one set-up in a process of its own. Raises: RuntimeError with the end of its log."""
+    for left in ("out/commits/backtranslate", "out/parts/backtranslate"):
+        subprocess.run(["rm", "-rf", str(folder / left)], check=True)
+    for left in ("ready", "ray", "distilabel"):
+        (folder / left).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "bench.throughput", "--run", name, "--folder", str(folder)]
+    given = {
+        "RAY_worker_niceness": "0",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "TORCHDYNAMO_DISABLE": "1",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        "RAY_AUTH_MODE": "disabled",
+    }
+    log = folder / f"{name}.log"
+    with log.open("w", encoding="utf-8") as file:
+        done = subprocess.run(
+            command, check=False, env=os.environ | given, stdout=file, stderr=file
+        )
+    result = folder / f"{name}.json"
+    if done.returncode or not result.exists():
+        raise RuntimeError(f"{name} ended with {done.returncode}:\n{log.read_text()[-3000:]}")
+    found = json.loads(result.read_text(encoding="utf-8"))
+    result.unlink()
+    return Run(found["began"], found["ready"], found["ended"], [tuple(b) for b in found["batches"]])
+
+
+def shown(rounds: Sequence[dict[str, Run]]) -> list[str]:
+    """Return the table, and the ratios of each round."""
+    lines = ["| set-up | tokens/s | start | tokens | backtrans against it |", "|" + " --- |" * 5]
+    for name in rounds[0]:
+        mine = [each[name] for each in rounds]
+        rates = [run.rate or run.slope or 0.0 for run in mine]
+        ratios = []
+        for each in rounds:
+            own, other = each.get("backtrans"), each[name]
+            if own is None or name == "backtrans":
+                continue
+            pair = (own.rate, other.rate) if other.rate else (own.slope, other.slope)
+            ratios.append((pair[0] or 0.0) / (pair[1] or float("inf")))
+        against = "-"
+        if ratios:
+            against = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        lines.append(
+            f"| {name} | {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
+            f" | {statistics.median(run.start for run in mine):.0f} s"
+            f" | {mine[0].tokens:,} | {against} |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Run each set-up in each round, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=SETUPS, default=list(SETUPS))
+    parser.add_argument("--cache", type=Path, help="Where the micro-world's adapters are kept.")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--run", choices=SETUPS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.run:
+        found = SETUPS[asked.run](asked.folder)
+        said = {field.name: getattr(found, field.name) for field in fields(Run)}
+        (asked.folder / f"{asked.run}.json").write_text(json.dumps(said), encoding="utf-8")
+        return
+    with tempfile.TemporaryDirectory(prefix="backtrans-throughput-") as name:
+        folder = Path(name)
+        prepare(folder, asked.rows, asked.cache or folder / "models")
+        rounds = []
+        for number in range(asked.rounds):
+            rounds.append({})
+            for setup in asked.only:
+                rounds[-1][setup] = run = run_once(setup, folder)
+                print(
+                    f"round {number + 1}: {setup}: {run.rate or run.slope or 0:,.0f} tokens/s,"
+                    f" start {run.start:.0f} s",
+                    flush=True,
+                )
+        for line in shown(rounds):
+            print(line)
+
+
+if __name__ == "__main__":
+    main()
