@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,8 @@ def scraped(port: int) -> Series:
     found: Series = {}
     for name, labels, value in re.findall(r"^(ray_backtrans_\w+)\{(.*)\} (\S+)$", text, re.M):
         pairs = re.findall(r'(\w+)="([^"]*)"', labels)
-        key = name, frozenset((k, v) for k, v in pairs if k.islower())
+        own = ((k, v) for k, v in pairs if k.islower() and not k.startswith("otel_"))
+        key = name, frozenset(own)
         found[key] = found.get(key, 0.0) + float(value)
     return found
 
@@ -126,13 +128,22 @@ def labels_of(series: Series, name: str) -> set[frozenset[str]]:
     return {frozenset(k for k, _ in labels) for each, labels in series if each == name}
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What was scraped, the receipts, and what workers wrote to their standard error."""
+
+    series: Series
+    receipts: list[Receipt]
+    errors: list[str]
+
+
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Series, list[Receipt]]]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """Run four addresses, one of them bad, over a Ray of our own, and scrape its node."""
     import ray
 
     port = free_port()
-    ray.init(
+    context = ray.init(
         address="local",
         num_cpus=2,
         num_gpus=1,  # pretended
@@ -144,17 +155,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Series, list
     )
     try:
         store = StoreSettings(str(tmp_path_factory.mktemp("metered")))
-        settings = RuntimeSettings(RUN, store, max_attempts=2, backoff_seconds=0.01)
+        settings = RuntimeSettings(RUN, store, max_attempts=2, backoff_seconds=0.01, log_json=True)
         fates = play("well", "well", "bad", "well")
-        receipts = RayRuntime()
-        with receipts as runtime:
-            came = []
-            series: Series = {}
-            for receipt in runtime.map(Metered(), fates, settings):
-                came.append(receipt)
-                if len(came) == len(fates):  # the actors are there still
-                    series = patiently(port)
-        yield series, came
+        with RayRuntime() as runtime:
+            receipts = list(runtime.map(Metered(), fates, settings))
+            series = patiently(port)
+        logs = Path(context.address_info["session_dir"]) / "logs"
+        written = [path.read_text() for path in logs.glob("worker-*.err")]
+        yield Ran(series, receipts, [line for text in written for line in text.splitlines()])
     finally:
         ray.shutdown()
 
@@ -178,21 +186,17 @@ def patiently(port: int) -> Series:
 class TestScraped:
     @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
     def test_every_metric_of_the_table_is_found_with_its_labels(
-        self, ran: tuple[Series, list[Receipt]], metric: Metric
+        self, ran: Ran, metric: Metric
     ) -> None:
-        series, _ = ran
         for name in exported(metric):
             more = ["le"] if name.endswith("_bucket") else []
-            assert labels_of(series, name) == {frozenset([*metric.labels, *more])}, name
+            assert labels_of(ran.series, name) == {frozenset([*metric.labels, *more])}, name
 
-    def test_the_figures_are_those_of_the_commits_that_the_run_made(
-        self, ran: tuple[Series, list[Receipt]]
-    ) -> None:
-        series, came = ran
-        assert sorted(receipt.outcome for receipt in came) == ["done"] * 3 + ["quarantined"]
+    def test_the_figures_are_those_of_the_commits_that_the_run_made(self, ran: Ran) -> None:
+        assert sorted(receipt.outcome for receipt in ran.receipts) == ["done"] * 3 + ["quarantined"]
 
         def value(name: str, **labels: str) -> float:
-            return series[f"ray_backtrans_{name}", frozenset({"run": RUN, **labels}.items())]
+            return ran.series[f"ray_backtrans_{name}", frozenset({"run": RUN, **labels}.items())]
 
         assert value("rows_kept_total", stage="score") == 3 * 4
         assert value("rows_refused_total", stage="score", reason="prompt_too_long") == 3 * 2
@@ -204,5 +208,14 @@ class TestScraped:
         assert value("shard_seconds_count", stages="backtranslate+score") == 4
         assert {"refused", "prompt_too_long"} <= set(REASONS)
 
-    def test_nothing_else_of_ours_is_exported(self, ran: tuple[Series, list[Receipt]]) -> None:
-        assert {name for name, _ in ran[0]} == set(BY_NAME)
+    def test_nothing_else_of_ours_is_exported(self, ran: Ran) -> None:
+        assert {name for name, _ in ran.series} == set(BY_NAME)
+
+    def test_workers_tell_events_with_run_stages_shard_and_attempt(self, ran: Ran) -> None:
+        told = [json.loads(line) for line in ran.errors if line.startswith('{"time"')]
+        asked = [each for each in told if each["event"] == "asked"]
+        assert {(each["run"], each["stages"]) for each in told} == {(RUN, Metered().name)}
+        where = sorted((each["shard"], each["attempt"]) for each in asked)
+        assert where == [(f"shard-{k}", n) for k in range(4) for n in range(1, 2 + (k == 2))]
+        failed = [each for each in told if each["event"] == "attempt failed"]
+        assert {each["error"] for each in failed} == {"ValueError: a bad shard"}
