@@ -26,7 +26,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from backtrans import __version__, calibrating, keeping, learning, logs, measuring, operating
+from backtrans import __version__, calibrating, keeping, learning, measuring, operating
 from backtrans.accounts import Plan, Status
 from backtrans.advice import advice
 from backtrans.config import Config
@@ -36,7 +36,7 @@ from backtrans.gpus import gpu_of
 from backtrans.learning import opened_rounds
 from backtrans.progress import Shown
 from backtrans.refused import harmless, line
-from backtrans.terminal import ConfigPath, Log, opened, out, say
+from backtrans.terminal import ConfigPath, Log, opened, out, say, tell_failure
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -331,8 +331,5 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    if logs.is_on():
-        logs.went_wrong("failed", error=message, exit_code=code)
-    else:
-        sys.stderr.write(f"backtrans: {message}\n")
+    tell_failure(message, code)
     sys.exit(code)

@@ -32,11 +32,11 @@ class EngineOptions(Section):
     memory_fraction: Annotated[float, Field(gt=0, le=1)] = 0.9
     cpu_kv_cache_gib: Annotated[int, Field(gt=0)] = 1
     eager: bool = False
+    endpoints: dict[str, Endpoint] = {}
+    """Where models of `engine: openai` are served, by their `path`."""
     trust_remote_code: bool = False
     """Whether code that lies beside a model's weights may run on the workers. Weights themselves
     are read from safetensors files alone."""
-    endpoints: dict[str, Endpoint] = {}
-    """Where models of `engine: openai` are served, by their `path`."""
 
 
 class Workers(Section):

@@ -46,6 +46,14 @@ def say(line: str) -> None:
     out().print(line, markup=False)
 
 
+def tell_failure(message: str, code: int) -> None:
+    """Write why a command ends with an exit code: as an event, where events are told."""
+    if logs.is_on():
+        logs.went_wrong("failed", error=message, exit_code=code)
+    else:
+        sys.stderr.write(f"backtrans: {message}\n")
+
+
 def environment() -> Mapping[str, str]:
     """Return the environment, for those who may not read it themselves."""
     return os.environ

@@ -8,7 +8,6 @@ Does not know: which phases there are, what is pending.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from backtrans import logs
 from backtrans.accounts import Observer
@@ -17,9 +16,10 @@ from backtrans.ledger import Commit, Usage
 from backtrans.models import Registered
 from backtrans.spending import Spending
 from backtrans.standing import Standing
+from backtrans.told import tell
 from backtrans.trained import Trained
 from backtrans.training.pairs import RoleName, TrainingPair
-from backtrans.work import Address, Receipt, Runtime, RuntimeSettings, Work
+from backtrans.work import Address, Runtime, RuntimeSettings, Work
 
 
 def train_missing(
@@ -108,7 +108,7 @@ class Walk:
             self.standing.committed.add(receipt.commits)
             made = [commit for commit in receipt.commits if commit.run == settings.run]
             self.made.update(commit.stage for commit in made)
-            _log(receipt, made, settings.run, work.name)
+            tell(receipt, made, settings.run, work.name)
             if receipt.outcome == "quarantined":
                 self.given_up.append(f"{receipt.address.name}: {receipt.error}")
             was_going_on = spending.reached is None
@@ -122,28 +122,3 @@ class Walk:
     def _cost(self, commit: Commit) -> Usage:
         """Return what a commit cost this run: one that replaces another has that one's cost too."""
         return commit.usage - self._spent_before.get((commit.stage, commit.key), Usage())
-
-
-def _log(receipt: Receipt, made: Sequence[Commit], run: str, stages: str) -> None:
-    """Tell what came of an address: each commit that this run made, or why it was given up."""
-    for commit in made:
-        logs.happened(
-            "shard committed",
-            run=run,
-            stage=commit.stage,
-            shard=commit.shard,
-            object=receipt.address.name,
-            rows=commit.counts.rows_in,
-            kept=commit.counts.kept,
-            **asdict(commit.usage),
-        )
-    if receipt.outcome == "quarantined":
-        logs.went_wrong(
-            "shard given up",
-            run=run,
-            stages=stages,
-            shard=receipt.address.shard,
-            object=receipt.address.name,
-            attempts=receipt.attempts,
-            error=receipt.error,
-        )

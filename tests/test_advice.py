@@ -7,7 +7,6 @@ import pytest
 
 from backtrans.doctor import findings
 from backtrans.engines.engine import EngineSettings
-from backtrans.engines.vllm_engine import engine_arguments
 from backtrans.placement import EngineOptions
 from backtrans.recipe import Model
 from backtrans.serving import engine_settings
@@ -55,9 +54,7 @@ def test_code_that_comes_with_a_model_runs_only_when_told_and_is_noted(
     models = {"model": Model(path="someone/odd", revision=COMMIT)}
     trusting = EngineOptions(trust_remote_code=True)
     for options, trusted in ((EngineOptions(), False), (trusting, True)):
-        arguments = engine_arguments(engine_settings(models, options))
-        assert arguments["trust_remote_code"] is trusted
-        assert arguments["load_format"] == "safetensors"
+        assert engine_settings(models, options).trust_remote_code is trusted
     assert EngineSettings("vllm", "m").trust_remote_code is False
     changes = {"placement__engine": {"trust_remote_code": True}}
     _, out, _ = called("validate", configuration(tmp_path, **changes), capsys=capsys)

@@ -311,32 +311,28 @@ def _start(settings: EngineSettings, lora: dict[str, Any]) -> Any:
     from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    args = AsyncEngineArgs(**engine_arguments(settings), **lora)
+    args = AsyncEngineArgs(
+        model=settings.model,
+        revision=settings.revision,
+        tokenizer_revision=settings.revision,
+        load_format="safetensors",  # a pickle of weights may run code when it is loaded
+        trust_remote_code=settings.trust_remote_code,
+        dtype=settings.dtype,
+        seed=settings.seed,
+        max_model_len=settings.max_model_tokens,
+        max_num_batched_tokens=settings.max_batched_tokens,
+        max_num_seqs=settings.max_sequences,
+        enable_prefix_caching=True,
+        enable_chunked_prefill=True,
+        tensor_parallel_size=settings.tensor_parallel,
+        gpu_memory_utilization=settings.memory_fraction,
+        enforce_eager=settings.eager,
+        logprobs_mode="raw_logprobs",
+        disable_log_stats=True,
+        enable_log_requests=False,
+        **lora,
+    )
     return AsyncLLM.from_engine_args(args, usage_context=UsageContext.LLM_CLASS)
-
-
-def engine_arguments(settings: EngineSettings) -> dict[str, Any]:
-    """Return what vLLM is started with, but for its adapters."""
-    return {
-        "model": settings.model,
-        "revision": settings.revision,
-        "tokenizer_revision": settings.revision,
-        "dtype": settings.dtype,
-        "seed": settings.seed,
-        "max_model_len": settings.max_model_tokens,
-        "max_num_batched_tokens": settings.max_batched_tokens,
-        "max_num_seqs": settings.max_sequences,
-        "enable_prefix_caching": True,
-        "enable_chunked_prefill": True,
-        "tensor_parallel_size": settings.tensor_parallel,
-        "gpu_memory_utilization": settings.memory_fraction,
-        "enforce_eager": settings.eager,
-        "logprobs_mode": "raw_logprobs",
-        "disable_log_stats": True,
-        "enable_log_requests": False,
-        "load_format": "safetensors",  # a pickle of weights may run code when it is loaded
-        "trust_remote_code": settings.trust_remote_code,
-    }
 
 
 def _lora_arguments(settings: EngineSettings, base: JsonObject | None) -> dict[str, Any]:
