@@ -4,12 +4,13 @@ Plain data; how it is shown is the command line's affair, how it comes about the
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backtrans.costs import HOUR_SECONDS, Cost, Costs
 from backtrans.snapshots import Snapshot
 from backtrans.work import Receipt
 
@@ -22,6 +23,7 @@ _SUMMED = (
     "output_tokens",
     "seconds",
     "money",
+    "attempts",
 )
 
 
@@ -83,6 +85,18 @@ class StageStatus:
     output_tokens: int
     seconds: float
     money: float = 0.0
+    attempts: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read and written, cached ones too."""
+        return self.prompt_tokens + self.output_tokens
+
+    def cost(self, gpus_each: float, gpu_hour_price: float) -> Cost:
+        """Return what it cost, at so many GPUs a worker and such a price of them."""
+        gpu_seconds = self.seconds * gpus_each
+        money = self.money + gpu_seconds / HOUR_SECONDS * gpu_hour_price
+        return Cost(self.tokens, self.seconds, gpu_seconds, money)
 
     @classmethod
     def of(cls, stage: str, commits: pa.Table) -> "StageStatus":
@@ -167,15 +181,29 @@ class Estimate:
 
     def against(self, stages: "list[StageStatus]") -> list[str]:
         """Say how far what is committed went from it."""
-        actual = {each.stage: each for each in stages}
-        return [
-            f"  {each.stage}: {actual[each.stage].rows_in:,} rows of {each.rows:,} estimated;"
-            f" {found:,} tokens of {each.tokens:,} estimated"
-            + (f" ({found / each.tokens:.0%})" if each.tokens else "")
-            for each in self.stages
-            if each.stage in actual
-            for found in [actual[each.stage].prompt_tokens + actual[each.stage].output_tokens]
+        lines = [
+            f"  {each.stage}: {actual.rows_in:,} rows of {each.rows:,} estimated;"
+            f" {_of(actual.tokens, each.tokens)}"
+            for each, actual in self._beside(stages)
         ]
+        found = sum(actual.tokens for _, actual in self._beside(stages))
+        return [*lines, f"  in all {_of(found, sum(each.tokens for each in self.stages))}"]
+
+    def shares(self, stages: "list[StageStatus]") -> dict[str, float]:
+        """Return the tokens that are committed, of those estimated, by stage and as `whole`."""
+        found = {s.stage: (s.tokens, each.tokens) for each, s in self._beside(stages)}
+        said = sum(each.tokens for each in self.stages)
+        found["whole"] = (sum(actual for actual, _ in found.values()), said)
+        return {name: actual / said for name, (actual, said) in found.items() if said}
+
+    def _beside(self, stages: "list[StageStatus]") -> "list[tuple[StageEstimate, StageStatus]]":
+        actual = {each.stage: each for each in stages}
+        return [(each, actual[each.stage]) for each in self.stages if each.stage in actual]
+
+
+def _of(found: int, estimated: int) -> str:
+    share = f" ({found / estimated:.0%})" if estimated else ""
+    return f"{found:,} tokens of {estimated:,} estimated{share}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +226,14 @@ class Status:
     last_run: str | None
     lake: LakeStatus | None
     estimate: Estimate | None = None  # the last that a run of this recipe began with
+    costs: Costs = field(default_factory=Costs)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain values, with what follows from them."""
+        more: dict[str, Any] = {"costs": self.costs.document()}
+        if self.estimate is not None:
+            more["against_estimate"] = self.estimate.shares(self.stages)
+        return asdict(self) | more
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,9 +126,11 @@ def read(ledger: Ledger, key: str, columns: list[str] | None = None) -> pa.Table
         table = pq.ParquetFile(io.BytesIO(data)).read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{key}: not a checkpoint (delete checkpoints/): {error}") from error
-    if columns and "money" in columns and "money" not in table.column_names:
-        # One of before there were prices: what it names cost none.
-        table = table.append_column("money", pa.array([0.0] * table.num_rows, pa.float64()))
+    for name in ("money", "attempts"):
+        if columns and name in columns and name not in table.column_names:
+            # One of before there were prices, or counts of attempts: what it names has none.
+            field = COMMITS.field(name)
+            table = table.append_column(field, pa.array([0] * table.num_rows, field.type))
     return table.select(columns) if columns else table
 
 

@@ -28,13 +28,15 @@ from rich.console import Console
 
 from backtrans import __version__, calibrating, keeping, learning, measuring, operating, showing
 from backtrans.accounts import Plan, Status
+from backtrans.advice import advice
 from backtrans.config import Config
+from backtrans.costs import figure
 from backtrans.errors import BacktransError, BudgetSpent, ConfigError, RunIncomplete
 from backtrans.gpus import gpu_of
 from backtrans.learning import opened_rounds
 from backtrans.progress import Shown
 from backtrans.refused import harmless, line
-from backtrans.terminal import ConfigPath, opened, out, say
+from backtrans.terminal import ConfigPath, Log, opened, out, say, tell_failure
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -78,6 +80,8 @@ def validate(config: ConfigPath) -> None:
     out().print(f"{config}: valid; {len(objects):,} input object(s)", markup=False)
     for role, model in models.items():
         out().print(f"  {role}: {model}", markup=False)
+    for each in advice(pipeline.resolved.playing, pipeline.config.placement):
+        say(f"  note: {each.about}: {each.found}: {each.better}")
 
 
 @app.command()
@@ -112,6 +116,7 @@ def run(
         bool, typer.Option("--estimate", help="Estimate first, as plan does; status compares.")
     ] = False,
     gpu: GpuName = None,
+    log: Log = None,
 ) -> None:
     """Do what is pending, and publish the splits. Run it again at any time."""
     if rounds and retry_rejects:
@@ -141,9 +146,18 @@ def run(
 def status(
     config: ConfigPath,
     ids: Annotated[bool, typer.Option("--ids", help="Count repeated document ids too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Show each stage's rows, the rejects by reason, and the splits."""
+    """Show each stage's rows, the rejects by reason, what it cost, and the splits."""
     pipeline = opened(config)
+    if as_json:
+        document = pipeline.status().document()
+        if ids:
+            found = pipeline.repeated_ids()
+            names = ("distinct_ids", "repeating_rows", "rows_without_id")
+            document["ids"] = {name: getattr(found, name) for name in names}
+        sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+        return
     _show_status(out(), pipeline.status())
     if ids:
         found = pipeline.repeated_ids()
@@ -250,14 +264,18 @@ def _show_status(console: Console, status: Status) -> None:
             + (
                 f"; {stage.requests:,} requests, {stage.prompt_tokens:,} prompt tokens"
                 f" ({stage.cached_tokens:,} cached), {stage.output_tokens:,} written"
+                f", {figure(stage.seconds)} engine-seconds"
                 + (f"; {stage.money:,.4g} at endpoints' prices" if stage.money else "")
                 if stage.requests
                 else ""
-            ),
+            )
+            + (f"; {stage.attempts:,} attempts" if stage.attempts > stage.shards else ""),
             markup=False,
         )
         for reason, count in stage.rejects.items():
             console.print(f"  {count:>8,}  {reason}", markup=False)
+    for each in status.costs.lines():
+        console.print(each, markup=False)
     if status.estimate is not None:
         console.print("against the estimate:")
         for each in status.estimate.against(status.stages):
@@ -314,5 +332,5 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"backtrans: {message}\n")
+    tell_failure(message, code)
     sys.exit(code)

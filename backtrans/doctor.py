@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from packaging.requirements import Requirement
 
+from backtrans.advice import advice
 from backtrans.config import Config
 from backtrans.errors import BacktransError, ConfigError
 from backtrans.placement import on_gpus
@@ -62,7 +63,7 @@ def findings(config: Config, environment: Mapping[str, str]) -> Iterator[Finding
         "environment": lambda: variables(environment),
         "cluster": lambda: cluster(config, resolved, environment),
         "GPUs": lambda: gpus(config),
-        "models": lambda: models(resolved),
+        "models": lambda: models(config, resolved),
         "inputs": lambda: inputs(config, resolved),
         "store": lambda: store(Store(resolved.store)),
         "disk": lambda: disks(config),
@@ -200,11 +201,13 @@ def cluster(
         yield Finding("cluster", "good", f"{address}" + (", with a token" if token else ""))
 
 
-def models(resolved: Resolved) -> Iterator[Finding]:
+def models(config: Config, resolved: Resolved) -> Iterator[Finding]:
     """Read what can be read of the models without loading a weight."""
     names = resolved.models  # raises what is wrong, naming folder and file
     for part, name in names.items():
         yield Finding(f"model: {part}", "good", f"{resolved.playing[part].path}: {name}")
+    for each in advice(resolved.playing, config.placement):
+        yield Finding(each.about, "doubtful", each.found, each.better)
 
 
 def inputs(config: Config, resolved: Resolved) -> Iterator[Finding]:

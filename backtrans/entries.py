@@ -35,7 +35,8 @@ class Usage:
     """What a part cost, summed over its rows. Units in the names; money in the prices'.
 
     `seconds` are the worker's, shared among the shards that it had in flight: so they add up over
-    parts, and times the GPUs of a worker they are GPU-seconds.
+    parts, and times the GPUs of a worker they are GPU-seconds. `attempts` are those that the run
+    which committed it had begun at its shard by then, this one too; 0 where nobody counted.
     """
 
     requests: int = 0
@@ -44,6 +45,7 @@ class Usage:
     output_tokens: int = 0
     seconds: float = 0.0
     money: float = 0.0
+    attempts: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         pairs = zip(astuple(self), astuple(other), strict=True)

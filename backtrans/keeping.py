@@ -16,7 +16,7 @@ from backtrans.expiry import expire as take_away
 from backtrans.progress import Shown
 from backtrans.snapshots import numbered, snapshots
 from backtrans.takedown import KINDS, asked, listed, record, takedowns, together
-from backtrans.terminal import ConfigPath, opened, out, say
+from backtrans.terminal import ConfigPath, Log, opened, out, say
 
 app = typer.Typer()
 
@@ -193,7 +193,7 @@ def export(
 
 
 @app.command()
-def publish(config: ConfigPath) -> None:
+def publish(config: ConfigPath, log: Log = None) -> None:
     """Publish what is committed, and bring the lake table up to date; ask no model."""
     summary = opened(config).republish(Shown(out()))
     if summary.snapshot is None:

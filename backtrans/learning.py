@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from backtrans.progress import Shown
 from backtrans.refused import harmless
 from backtrans.rounds import Round, Rounds, Sample
-from backtrans.terminal import ConfigPath, opened, out
+from backtrans.terminal import ConfigPath, Log, opened, out
 from backtrans.trained import ROLES
 
 app = typer.Typer()
@@ -30,6 +30,7 @@ class Role(StrEnum):
 def train(
     config: ConfigPath,
     role: Annotated[Role | None, typer.Argument(help="One of the two; else both.")] = None,
+    log: Log = None,
 ) -> None:
     """Train the models that CONFIG trains and that are missing; say what they are."""
     console, pipeline = out(), opened(config)

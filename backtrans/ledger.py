@@ -44,6 +44,7 @@ from backtrans.entries import (
     stage_key,
 )
 from backtrans.errors import KeyMissing, PartUnreadable, StoreError
+from backtrans.meter import ATTEMPT
 from backtrans.places import names, place, read_at_once
 from backtrans.records import Counts, parquet
 from backtrans.store import ObjectInfo, Store, is_temporary
@@ -129,7 +130,7 @@ class Ledger:
             first_row=first_row,
             part=self.part_key(stage, key, attempt),
             counts=Counts.of(rows_in, part),
-            usage=usage,
+            usage=replace(usage, attempts=ATTEMPT.get()),
             run=run,
             attempt=attempt,
             committed_at=_now(),
@@ -163,7 +164,7 @@ class Ledger:
             old,
             part=self.part_key(old.stage, old.key, attempt),
             counts=Counts.of(rows_in, part),
-            usage=old.usage + usage,
+            usage=old.usage + replace(usage, attempts=ATTEMPT.get()),
             run=run,
             attempt=attempt,
             committed_at=_now(),

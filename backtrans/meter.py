@@ -5,13 +5,20 @@ it cost. Each moment of the worker's is shared alike among the shards that were 
 the shares add up to the time in which the worker was busy, and times the GPUs of a worker they are
 GPU-seconds.
 
+Beside it, how often what is done here has been begun: who counts attempts says so, who commits
+writes it down.
+
 Does not know: what is done, engines, shards. For one event loop, or one thread.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+
+ATTEMPT: ContextVar[int] = ContextVar("attempt", default=0)
+"""The number, from 1, of the attempt that the calls around this one belong to; 0 outside of any."""
 
 
 @dataclass(slots=True)

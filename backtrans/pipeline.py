@@ -19,9 +19,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
+from backtrans import logs
 from backtrans.accounts import Estimate, Observer, Plan, StageStatus, Status, Summary
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config
+from backtrans.costs import Costs
 from backtrans.deduplication import Deduplication
 from backtrans.errors import BudgetSpent, ConfigError, RunIncomplete
 from backtrans.estimating import Estimator, estimate_of
@@ -29,6 +31,7 @@ from backtrans.gpus import Gpu
 from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger
 from backtrans.models import Registered
+from backtrans.placement import gpus_each
 from backtrans.planning import planned
 from backtrans.publication import Publication, Published
 from backtrans.records import REASONS, Row, is_kept
@@ -37,7 +40,7 @@ from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, giv
 from backtrans.repeats import Repeats, count_repeats
 from backtrans.resolution import Resolved
 from backtrans.runtime.opening import open_runtime
-from backtrans.snapshots import latest
+from backtrans.snapshots import SPLITS, Snapshot, latest
 from backtrans.spending import Spending
 from backtrans.stages.ask import AskWork
 from backtrans.standing import Standing
@@ -46,7 +49,7 @@ from backtrans.trained import ROLES
 from backtrans.training.pairs import RoleName, TrainingPair
 from backtrans.walk import Walk, train_missing
 from backtrans.work import Address, Work
-from backtrans.works import Works
+from backtrans.works import PARTS, Works
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +268,7 @@ class Pipeline:
             "estimate": estimate and asdict(estimate),
         }
         self.journal.put_run(run, record)
+        logs.happened("run begun", run=run, stages=list(self.reads))
         return run
 
     def _end(self, summary: Summary, observer: Observer) -> Summary:
@@ -272,6 +276,16 @@ class Pipeline:
         record = self.journal.run_of(summary.run)
         ended = {**record, "ended_at": _now(), "summary": asdict(summary)}
         self.journal.put_run(summary.run, ended)
+        logs.happened(
+            "run ended",
+            run=summary.run,
+            made=summary.made,
+            given_up=len(summary.quarantined),
+            complete=summary.complete,
+            seconds=summary.seconds,
+            stopped_by=summary.stopped_by,
+            **asdict(summary.spent),
+        )
         if summary.stopped_by is not None:
             raise BudgetSpent(self._stopped(summary, observer))
         if summary.complete < self.config.placement.min_complete:
@@ -373,7 +387,23 @@ class Pipeline:
             last["run"] if last else None,
             self.publication.lake_status(),
             estimate_of(runs, self.resolved.fingerprints),
+            self._costs(standing, shards, stages, snapshot),
         )
+
+    def _costs(
+        self,
+        standing: Standing,
+        shards: list[Address],
+        stages: list[StageStatus],
+        snapshot: Snapshot | None,
+    ) -> Costs:
+        placement, playing = self.config.placement, self.resolved.playing
+        gpus = {s: gpus_each(placement, playing[PARTS[s]].engine) for s in self.reads if s in PARTS}
+        published = self.publication.is_of(snapshot, standing, shards)
+        pairs = {s: snapshot.rows[s] for s in SPLITS} if snapshot and published else {}
+        price = placement.prices.gpu_hour
+        asked = {s.stage: s.cost(gpus[s.stage], price) for s in stages if s.stage in gpus}
+        return Costs(asked, pairs)
 
     def rows(self, stage: str) -> Iterator[Row]:
         """Yield every row of a stage's committed parts, kept and refused, in the corpus' order."""

@@ -34,6 +34,9 @@ class EngineOptions(Section):
     eager: bool = False
     endpoints: dict[str, Endpoint] = {}
     """Where models of `engine: openai` are served, by their `path`."""
+    trust_remote_code: bool = False
+    """Whether code that lies beside a model's weights may run on the workers. Weights themselves
+    are read from safetensors files alone."""
 
 
 class Workers(Section):
@@ -126,6 +129,13 @@ class Placement(Section):
         if self.budget.money and not (self.prices.gpu_hour or any(prices)):
             raise ValueError("budget.money: nothing has a price: say prices.gpu_hour")
         return self
+
+
+def gpus_each(placement: Placement, engine: str) -> float:
+    """Return the GPUs that a worker takes that holds an engine of this kind."""
+    if engine == "openai" or not on_gpus(placement):  # a worker only asks; none holds a model
+        return 0.0
+    return float(placement.engine.tensor_parallel)
 
 
 def on_gpus(placement: Placement) -> bool:

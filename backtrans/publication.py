@@ -22,7 +22,7 @@ from backtrans.ledger import Ledger
 from backtrans.report.card import Card
 from backtrans.resolution import Resolved
 from backtrans.snapshots import Snapshot
-from backtrans.stages.publish import Histogram, publish
+from backtrans.stages.publish import Histogram, digest_of, publish
 from backtrans.standing import Standing
 from backtrans.work import Address
 
@@ -54,6 +54,14 @@ class Publication:
         """Return the share of the shards that are committed in a stage; 1 of no shards."""
         total = len(shards) + len(unread)
         return standing.table(stage, shards).num_rows / total if total else 1.0
+
+    def is_of(self, snapshot: Snapshot | None, standing: Standing, shards: list[Address]) -> bool:
+        """Say whether a snapshot holds just what is committed of these shards."""
+        if snapshot is None or snapshot.fingerprints != self._resolved.fingerprints:
+            return False
+        curated = standing.table(self._resolved.published_stage, shards)
+        unfiltered = not self._config.recipe.curate.filter
+        return snapshot.digest == digest_of(curated, standing.withdrawn, unfiltered=unfiltered)
 
     def publish(
         self,

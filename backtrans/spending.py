@@ -14,10 +14,9 @@ Does not know: how the run is stopped, what is left to do.
 from collections.abc import Iterable
 
 from backtrans.accounts import Spent
+from backtrans.costs import HOUR_SECONDS
 from backtrans.ledger import Usage
 from backtrans.placement import Placement
-
-HOUR_SECONDS = 3600.0
 
 
 class Spending:

@@ -9,12 +9,14 @@ Does not know: which phases there are, what is pending.
 from collections import Counter
 from collections.abc import Sequence
 
+from backtrans import logs
 from backtrans.accounts import Observer
 from backtrans.journal import Journal
 from backtrans.ledger import Commit, Usage
 from backtrans.models import Registered
 from backtrans.spending import Spending
 from backtrans.standing import Standing
+from backtrans.told import tell
 from backtrans.trained import Trained
 from backtrans.training.pairs import RoleName, TrainingPair
 from backtrans.work import Address, Runtime, RuntimeSettings, Work
@@ -38,7 +40,11 @@ def train_missing(
         if model is None:
             observer.phase(f"train.{role}", 1)
             runtime.ready(settings)
+            logs.happened("training begun", run=settings.run, role=role)
             model = trained.train(role, settings.run, observer.note, kept)
+            logs.happened(
+                "model trained", run=settings.run, role=role, seconds=model.metrics.seconds
+            )
             loss, seconds = model.metrics.loss, model.metrics.seconds
             observer.note(
                 f"{role}: trained in {seconds:,.0f} s, loss {loss[0]:.3f} -> {loss[-1]:.3f};"
@@ -90,6 +96,7 @@ class Walk:
         if not addresses:
             return
         self._observer.phase(work.name, len(addresses))
+        logs.happened("stage begun", run=settings.run, stages=work.name, shards=len(addresses))
         spending.begin()
         coming, at_once = len(addresses), settings.max_workers * settings.in_flight
         for receipt in self._runtime.map(work, addresses, settings):
@@ -101,6 +108,7 @@ class Walk:
             self.standing.committed.add(receipt.commits)
             made = [commit for commit in receipt.commits if commit.run == settings.run]
             self.made.update(commit.stage for commit in made)
+            tell(receipt, made, settings.run, work.name)
             if receipt.outcome == "quarantined":
                 self.given_up.append(f"{receipt.address.name}: {receipt.error}")
             was_going_on = spending.reached is None

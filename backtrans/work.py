@@ -97,6 +97,7 @@ class RuntimeSettings:
     stoppable: bool = False  # whether the run may be told to begin nothing more
     verbose: bool = False  # let Ray's own words and its workers' output through
     ray_address: str | None = None  # None: a local cluster of this run's own
+    log_json: bool = False  # whether workers tell of events, on their own standard error
     ray_auth_token: bool = False  # whether the environment asks for Ray's token authentication
 
 

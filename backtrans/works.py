@@ -11,11 +11,12 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from backtrans import logs
 from backtrans.config import Config
 from backtrans.corpus.reader import ReaderSettings
 from backtrans.corpus.screening import ScreenSettings
 from backtrans.corpus.span import SegmentSettings
-from backtrans.placement import Workers, on_gpus
+from backtrans.placement import Workers, gpus_each
 from backtrans.recipe import Model
 from backtrans.resolution import Resolved, model_name
 from backtrans.retry import Retry
@@ -187,19 +188,17 @@ class Works:
     def _ask_work(
         self, run: str, models: dict[str, Model], stages: tuple[RoleStage, ...], retry: Retry
     ) -> AskWork:
-        options = self._placement.engine
-        engine = engine_settings(models, options)
-        gpus = float(options.tensor_parallel) if on_gpus(self._placement) else 0.0
-        if engine.endpoint is not None:  # each worker asks, none holds a model
+        engine = engine_settings(models, self._placement.engine)
+        if engine.endpoint is not None:  # each worker asks
             shared = engine.endpoint.shared(self._placement.engines.max)
-            engine, gpus = replace(engine, endpoint=shared), 0.0
+            engine = replace(engine, endpoint=shared)
         return AskWork(
             self._resolved.store,
             engine,
             stages,
             run,
             retry,
-            gpus_each=gpus,
+            gpus_each=gpus_each(self._placement, engine.kind),
             model_cache=self._placement.model_cache,
         )
 
@@ -244,6 +243,7 @@ class Works:
             min_workers=1 if is_local else workers.min,
             max_workers=1 if is_local else workers.max,
             stoppable=stoppable,
+            log_json=logs.is_on(),
             ray_address=self._placement.ray_address,
             ray_auth_token=self._ray_auth_token,
         )

@@ -187,6 +187,8 @@ def test_a_driver_killed_in_the_middle_loses_nothing_and_asks_nothing_again(
     assert by_id(published(killed)) == by_id(published(whole))
     assert killed.plan().nothing_pending
     assert [s.rows_in for s in killed.status().stages] == [s.rows_in for s in whole.status().stages]
+    spent, costs = killed.status().costs, whole.status().costs
+    assert (spent.whole.tokens, spent.pairs) == (costs.whole.tokens, costs.pairs)
 
 
 @pytest.mark.slow

@@ -2,13 +2,17 @@
 
 import io
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
+from backtrans.accounts import Summary
 from backtrans.config import load
+from backtrans.microworld.verdict import Verdict
 from backtrans.pipeline import Pipeline
 from tests.jobs import DEDUPLICATING, Silent, config, configuration, published, write_corpus
 
@@ -98,22 +102,37 @@ def test_ten_real_web_documents_are_all_accounted_for_on_disk_and_in_s3(
         assert again.phases == []
 
 
+@dataclass(frozen=True)
+class Demonstrated:
+    """A demo's folder, what came of it, and what it wrote."""
+
+    folder: Path
+    summary: Summary
+    found: Verdict
+    out: str
+
+
+@pytest.fixture(scope="module")
+def demonstrated(adapters: Any, tmp_path_factory: pytest.TempPathFactory) -> Demonstrated:
+    """Run the demo once, with real engines."""
+    from backtrans.demo import run_demo
+
+    folder, written = tmp_path_factory.mktemp("demo"), io.StringIO()
+    (folder / "models").symlink_to(adapters.backward.parent)
+    summary, found = run_demo(folder, 400, Console(file=written, width=200))
+    return Demonstrated(folder, summary, found, written.getvalue())
+
+
 @pytest.mark.slow
 @pytest.mark.vllm
 @pytest.mark.ray
 def test_the_demo_checks_itself_by_the_truth_and_asks_nothing_twice(
-    tmp_path: Path, adapters: Any, capsys: pytest.CaptureFixture[str]
+    demonstrated: Demonstrated,
 ) -> None:
-    from rich.console import Console
-
     from backtrans.demo import run_demo
 
-    (tmp_path / "demo").mkdir()
-    (tmp_path / "demo/models").symlink_to(adapters.backward.parent)
-    console = Console(width=200)
-    first, found = run_demo(tmp_path / "demo", 400, console)
-    out = capsys.readouterr().out
-    assert "verifies the machinery" in out
+    first, found = demonstrated.summary, demonstrated.found
+    assert "verifies the machinery" in demonstrated.out
     assert first.snapshot is not None
     assert set(first.made) == {"select", "backtranslate", "score", "curate"}
     # The goals of the demo's default, on a world that chose nothing.
@@ -127,11 +146,27 @@ def test_the_demo_checks_itself_by_the_truth_and_asks_nothing_twice(
     assert found.floored.precision >= 0.90
     assert found.floored.recall is not None
     assert found.floored.recall >= 0.5
-    second, again = run_demo(tmp_path / "demo", 400, console)
+    second, again = run_demo(demonstrated.folder, 400, Console(file=io.StringIO(), width=200))
     assert second.made == {}
     assert second.snapshot == first.snapshot
     assert again == found
     rows = 0
     for key in first.snapshot.files["A5"]:
-        rows += pq.read_table(io.BytesIO((tmp_path / "demo/out" / key).read_bytes())).num_rows
+        rows += pq.read_table(io.BytesIO((demonstrated.folder / "out" / key).read_bytes())).num_rows
     assert rows == first.snapshot.rows["A5"] == found.floored.selected
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+@pytest.mark.ray
+def test_an_estimate_tells_the_tokens_of_real_engines_within_a_quarter(
+    demonstrated: Demonstrated,
+) -> None:
+    done = load(demonstrated.folder / "demo.yaml")
+    nowhere = done.placement.model_copy(update={"root": str(demonstrated.folder / "not-run")})
+    estimate = Pipeline(done.model_copy(update={"placement": nowhere})).estimate(200)
+    assert all("a sample of" in each.source for each in estimate.stages)  # no commit was looked at
+    shares = estimate.shares(Pipeline(done).status().stages)
+    assert set(shares) == {"backtranslate", "score", "whole"}
+    for stage, share in shares.items():
+        assert 1.0 / share == pytest.approx(1.0, abs=0.25), stage  # estimated, of the actual tokens

@@ -73,8 +73,9 @@ def _loaded(folder: Path) -> tuple[Any, Any, str]:
     disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModel.from_pretrained(folder, local_files_only=True).to(device).eval()
+        here = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer = AutoTokenizer.from_pretrained(folder, **here)
+        model = AutoModel.from_pretrained(folder, **here, use_safetensors=True).to(device).eval()
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder}: does not load: {error}") from error
     if tokenizer.pad_token_id is None and tokenizer.eos_token is None:

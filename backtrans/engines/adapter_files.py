@@ -47,9 +47,7 @@ def check_adapter(adapter: str | Path, base: JsonObject | None = None) -> Adapte
         raise ModelError(f"{folder}: adapter_config.json has r = {rank!r}")
     if not isinstance(targets, list | str) or not targets:
         raise ModelError(f"{folder}: adapter_config.json has target_modules = {targets!r}")
-    weights = folder / "adapter_model.safetensors"
-    if not weights.is_file():
-        raise ModelError(f"{folder} has no adapter_model.safetensors")
+    weights = _weights(folder)
     shapes = tensor_shapes(weights)
     downs = {n.replace(".lora_A", ""): s for n, s in shapes.items() if ".lora_A" in n}
     ups = {n.replace(".lora_B", ""): s for n, s in shapes.items() if ".lora_B" in n}
@@ -69,7 +67,15 @@ def base_of(adapter: str | Path) -> str | None:
 
     Raises: ModelError for a folder that is no adapter.
     """
-    return tensor_metadata(open_folder(adapter) / "adapter_model.safetensors").get(BASE_KEY)
+    return tensor_metadata(_weights(open_folder(adapter))).get(BASE_KEY)
+
+
+def _weights(folder: Path) -> Path:
+    weights, pickled = folder / "adapter_model.safetensors", folder / "adapter_model.bin"
+    if weights.is_file():
+        return weights
+    also = f"; {pickled.name} is not loaded, since it may run code: save it anew"
+    raise ModelError(f"{folder} has no {weights.name}{also if pickled.is_file() else ''}")
 
 
 def _check_fits(

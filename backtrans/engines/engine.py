@@ -49,6 +49,7 @@ class EngineSettings:
     memory_fraction: float = 0.9  # of a GPU's memory
     cpu_kv_cache_gib: int = 1  # of main memory, where the engine runs on CPU
     eager: bool = False
+    trust_remote_code: bool = False
     max_lora_rank: int = 64
     chat_template: str | None = None
     endpoint: Endpoint | None = None  # of kind "openai"

@@ -26,6 +26,9 @@ _IDENTIFYING = re.compile(
 )
 """The files that decide what a model answers; a README, a log or an optimizer's state does not."""
 
+_PICKLED = {".bin", ".pt", ".pth", ".ckpt"}
+"""Endings of weights as torch pickles them."""
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -90,7 +93,9 @@ def check_model(model: str | Path, needed_tokens: int = 0) -> JsonObject:
     config = read_json(folder, "config.json")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise ModelError(f"{folder} has no .safetensors file")
+        pickled = [path.name for path in sorted(folder.iterdir()) if path.suffix in _PICKLED]
+        also = [f"{name} is not loaded, since it may run code: save it anew" for name in pickled]
+        raise ModelError("; ".join([f"{folder} has no .safetensors file", *also[:1]]))
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         named = read_json(folder, index.name).get("weight_map")

@@ -84,7 +84,11 @@ class VllmEngine:
         self._params = SamplingParams
         self._final_only = RequestOutputKind.FINAL_ONLY
         try:
-            tokenizer = AutoTokenizer.from_pretrained(settings.model, revision=settings.revision)
+            tokenizer = AutoTokenizer.from_pretrained(
+                settings.model,
+                revision=settings.revision,
+                trust_remote_code=settings.trust_remote_code,
+            )
         except (OSError, ValueError) as error:
             raise ModelError(f"{settings.model}: the tokenizer does not load: {error}") from error
         self._prompter = Prompter(tokenizer, settings.chat_template)
@@ -273,6 +277,8 @@ def _start(settings: EngineSettings, lora: dict[str, Any]) -> Any:
         model=settings.model,
         revision=settings.revision,
         tokenizer_revision=settings.revision,
+        load_format="safetensors",  # a pickle of weights may run code when it is loaded
+        trust_remote_code=settings.trust_remote_code,
         dtype=settings.dtype,
         seed=settings.seed,
         max_model_len=settings.max_model_tokens,

@@ -20,8 +20,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from backtrans import logs
 from backtrans.errors import ConfigError, CredentialsRefused, EngineDead, ModelError
 from backtrans.journal import Journal, Quarantined
+from backtrans.meter import ATTEMPT
 from backtrans.store import Store
 from backtrans.work import Address, Receipt, RuntimeSettings, Work, Worker
 
@@ -68,6 +70,7 @@ class Attempts:
         if await self._is_stopped():
             return Receipt(address, "left", attempts=0)
         # Delivered before, and not by this worker: it was in flight when its process died.
+        logs.here(run=self._settings.run, stages=self._name, shard=address.shard)
         suspect = await self._count("delivered", address) > 1
         error = ""
         while True:
@@ -80,6 +83,9 @@ class Attempts:
                 if spent and not await self._was_done_alone(address):
                     return await self._give_up(address, error, attempt - 1)
                 at_fault = suspect
+                ATTEMPT.set(attempt)
+                logs.here(attempt=attempt)
+                logs.happened("attempt begun", object=address.name, alone=suspect)
                 worker = self._hold.worker()
                 try:
                     commits, made = await worker.do(address)
@@ -88,11 +94,13 @@ class Attempts:
                     return Receipt(address, "done", tuple(commits), made, attempts=attempt)
                 except EngineDead as death:
                     error, suspect, raised = _text(death), True, False
+                    logs.went_wrong("engine died", error=error)
                     self._hold.died(worker)
                 except (ConfigError, CredentialsRefused, ModelError):
                     raise
                 except Exception as failure:  # noqa: BLE001 - whatever it is, it is this address's
                     error, raised = _text(failure), True
+                    logs.went_wrong("attempt failed", error=error)
                 if attempt >= self._settings.max_attempts and (at_fault or raised):
                     return await self._give_up(address, error, attempt)
             if raised:

@@ -25,9 +25,10 @@ from ipaddress import ip_address
 from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
-from backtrans import errors
+from backtrans import errors, logs
 from backtrans.errors import BacktransError, ConfigError, EngineDead
 from backtrans.runtime.attempts import DIED, MAX_OPENINGS, Attempts, open_patiently
+from backtrans.runtime.metrics import Metrics
 from backtrans.runtime.receipts import address_from, address_text, receipt_from, receipt_text
 from backtrans.store import Store
 from backtrans.work import Address, Receipt, RuntimeSettings, Work, Worker
@@ -120,11 +121,12 @@ class RayRuntime:
         self.ready(settings)
         try:
             _check_gpus(work, settings)
+            metrics = Metrics(settings.run, work)
             with closing(_rows(work, addresses, settings)) as rows:
                 for row in rows:
                     if row["fatal"]:
                         raise _original(row["fatal"], row["text"])
-                    yield receipt_from(row["text"])
+                    yield metrics.counted(receipt_from(row["text"]))
         finally:
             self._let_go()
 
@@ -227,7 +229,10 @@ class _Actor:
         # An error here would have Ray start actors without end, or say its own words instead.
         self._fatal: Exception | None = None
         self._worker: Worker | None = None
+        if settings.log_json:
+            logs.to_json(sys.stderr)
         try:
+            self._metrics = Metrics(settings.run, work)
             self._attempts = Attempts(work.name, settings, self)
             openings = _Openings(work, settings)
             openings.begin()
@@ -241,7 +246,8 @@ class _Actor:
         for text in batch["address"]:
             if self._fatal is None:
                 try:
-                    receipt = await self._attempts.carry(address_from(str(text)))
+                    with self._metrics.in_flight():
+                        receipt = await self._attempts.carry(address_from(str(text)))
                     yield {"fatal": [""], "text": [receipt_text(receipt)]}
                     continue
                 except Exception as error:  # noqa: BLE001 - raised again by the driver

@@ -74,7 +74,7 @@ def publish(
     """
     splits = (*SPLITS, ALL) if unfiltered else SPLITS
     more = [ALL] if unfiltered else []
-    digest = fingerprint("snapshot", sorted(curated["part"].to_pylist()), withdrawn.number, *more)
+    digest = digest_of(curated, withdrawn, unfiltered=unfiltered)
     number = after.number if after else 0
     if (there := latest(ledger)) is not None:
         if there.digest == digest:
@@ -112,6 +112,12 @@ def publish(
         return made
     theirs = numbered(ledger, made.number)
     return theirs if theirs.digest == digest else None
+
+
+def digest_of(curated: pa.Table, withdrawn: Withdrawn, *, unfiltered: bool = False) -> str:
+    """Return the digest of the snapshot that these commits come to."""
+    more = [ALL] if unfiltered else []
+    return fingerprint("snapshot", sorted(curated["part"].to_pylist()), withdrawn.number, *more)
 
 
 def _write(

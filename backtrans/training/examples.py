@@ -128,7 +128,7 @@ def tokenizer_of(path: str, revision: str | None) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(path, revision=revision)
+        return AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: the tokenizer does not load: {error}") from error
 

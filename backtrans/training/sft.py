@@ -104,13 +104,20 @@ def load(job: Job) -> Any:
     frozen = settings.method == "lora"
     dtype = getattr(torch, settings.dtype) if frozen else torch.float32
     try:
-        config = AutoConfig.from_pretrained(job.base_path, revision=job.base_revision)
+        config = AutoConfig.from_pretrained(
+            job.base_path, revision=job.base_revision, trust_remote_code=False
+        )
         if settings.dropout:
             if not hasattr(config, "attention_dropout"):
                 raise ModelError(f"{job.base_path}: its architecture has no attention_dropout")
             config.attention_dropout = settings.dropout
         model = AutoModelForCausalLM.from_pretrained(
-            job.base_path, revision=job.base_revision, config=config, dtype=dtype
+            job.base_path,
+            revision=job.base_revision,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{job.base_path}: the model does not load: {error}") from error

@@ -64,6 +64,14 @@ def logprobs(model: Any, ids: list[int]) -> Any:
         return model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
 
 
+def test_weights_are_read_from_safetensors_and_code_of_a_model_is_not_trusted(
+    vllm_engine: Engine,
+) -> None:
+    config = vllm_engine._llm.vllm_config  # type: ignore[attr-defined]
+    assert config.load_config.load_format == "safetensors"
+    assert config.model_config.trust_remote_code is False
+
+
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_a_choice_has_the_models_own_probabilities(
     vllm_engine: Engine, merged: dict[str | None, Any], prompter: Prompter, adapter: str | None
