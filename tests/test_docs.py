@@ -23,6 +23,7 @@ from backtrans.placement import Placement
 from backtrans.recipe import Curate, Recipe, Select
 from backtrans.roles.defences import Defences
 from backtrans.snapshots import PUBLISHED
+from scripts import configuration, reference
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,30 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 
 def test_the_tree_in_the_readme_is_that_of_the_code() -> None:
     subprocess.run([sys.executable, ROOT / "scripts/tree.py", "check"], check=True)
+
+
+def test_the_references_of_keys_and_commands_are_those_of_the_code() -> None:
+    assert reference.stale() == []
+
+
+def test_every_key_of_every_file_says_what_it_means() -> None:
+    assert configuration.unexplained() == []
+
+
+def test_every_key_of_the_schema_is_in_the_reference() -> None:
+    """The schema is pydantic's own view of the same models."""
+    sections = Config.model_json_schema()["$defs"].values()
+    keys = {key for section in sections for key in section.get("properties", {})}
+    reference = (ROOT / "docs/configuration.md").read_text()
+    assert keys <= set(re.findall(r"^\| `(\w+)` \|", reference, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_headings_that_are_there(document: Path) -> None:
+    for name, target in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text()):
+        there = (document.parent / name).read_text() if name else document.read_text()
+        headings = re.findall(r"^#+ (.*)$", there, re.MULTILINE)
+        assert target in {configuration.anchor(each) for each in headings}, f"{name}#{target}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
