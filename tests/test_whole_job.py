@@ -10,6 +10,7 @@ import pytest
 
 from backtrans.config import load
 from backtrans.pipeline import Pipeline
+from tests.finished import DOCUMENTS, FinishedDemo
 from tests.jobs import DEDUPLICATING, Silent, config, configuration, published, write_corpus
 
 DOLMA = Path(__file__).parent.parent.parent / "shared/data/dolma/cc_en_head-0091.jsonl.gz"
@@ -102,18 +103,14 @@ def test_ten_real_web_documents_are_all_accounted_for_on_disk_and_in_s3(
 @pytest.mark.vllm
 @pytest.mark.ray
 def test_the_demo_checks_itself_by_the_truth_and_asks_nothing_twice(
-    tmp_path: Path, adapters: Any, capsys: pytest.CaptureFixture[str]
+    finished_demo: FinishedDemo,
 ) -> None:
     from rich.console import Console
 
     from backtrans.demo import run_demo
 
-    (tmp_path / "demo").mkdir()
-    (tmp_path / "demo/models").symlink_to(adapters.backward.parent)
-    console = Console(width=200)
-    first, found = run_demo(tmp_path / "demo", 400, console)
-    out = capsys.readouterr().out
-    assert "verifies the machinery" in out
+    first, found = finished_demo.summary, finished_demo.verdict
+    assert "verifies the machinery" in finished_demo.printed
     assert first.snapshot is not None
     assert set(first.made) == {"select", "backtranslate", "score", "curate"}
     # The goals of the demo's default, on a world that chose nothing.
@@ -127,11 +124,12 @@ def test_the_demo_checks_itself_by_the_truth_and_asks_nothing_twice(
     assert found.floored.precision >= 0.90
     assert found.floored.recall is not None
     assert found.floored.recall >= 0.5
-    second, again = run_demo(tmp_path / "demo", 400, console)
+    second, again = run_demo(finished_demo.folder, DOCUMENTS, Console(width=200))
     assert second.made == {}
     assert second.snapshot == first.snapshot
     assert again == found
     rows = 0
     for key in first.snapshot.files["A5"]:
-        rows += pq.read_table(io.BytesIO((tmp_path / "demo/out" / key).read_bytes())).num_rows
+        part = finished_demo.folder / "out" / key
+        rows += pq.read_table(io.BytesIO(part.read_bytes())).num_rows
     assert rows == first.snapshot.rows["A5"] == found.floored.selected
