@@ -2,12 +2,15 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from backtrans import calibrating, keeping, learning, measuring, operating
@@ -81,6 +84,22 @@ def test_commands_in_the_documents_exist(document: Path) -> None:
     assert set(calibrate) <= steps
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"^make (\w+)", document.read_text(), re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_the_documents_have_the_arguments_and_options_that_they_name(
+    document: Path,
+) -> None:
+    group: Any = typer.main.get_command(app)
+    for block in re.findall(r"^```\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL):
+        for line in re.findall(r"^backtrans (.*)$", block, re.MULTILINE):
+            name, *said = shlex.split(line, comments=True)
+            command = group.commands[name]
+            if name == "calibrate":
+                name, *said = said
+                command = command.commands[name]
+            if "[" not in line:  # else a usage line of docs/commands.md
+                command.make_context(name, said)
 
 
 def test_the_configuration_in_the_readme_is_one_that_loads() -> None:
