@@ -27,10 +27,9 @@ from backtrans.recipe import Curate, Recipe, Select
 from backtrans.roles.defences import Defences
 from backtrans.snapshots import PUBLISHED
 from scripts import configuration, reference
+from tests.documents import DOCUMENTS, ROOT, commands
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_tree_in_the_readme_is_that_of_the_code() -> None:
@@ -91,15 +90,13 @@ def test_commands_in_the_documents_have_the_arguments_and_options_that_they_name
     document: Path,
 ) -> None:
     group: Any = typer.main.get_command(app)
-    for block in re.findall(r"^```\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL):
-        for line in re.findall(r"^backtrans (.*)$", block, re.MULTILINE):
-            name, *said = shlex.split(line, comments=True)
-            command = group.commands[name]
-            if name == "calibrate":
-                name, *said = said
-                command = command.commands[name]
-            if "[" not in line:  # else a usage line of docs/commands.md
-                command.make_context(name, said)
+    for line in commands(document.read_text()):
+        _, name, *said = shlex.split(line)
+        command = group.commands[name]
+        if name == "calibrate":
+            name, *said = said
+            command = command.commands[name]
+        command.make_context(name, said)
 
 
 def test_the_configuration_in_the_readme_is_one_that_loads() -> None:

@@ -1,6 +1,5 @@
 """The README's first steps, taken as a newcomer takes them, over a demo that has run."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,18 +7,15 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.documents import README, ROOT, commands
 from tests.finished import FinishedDemo
 from tests.jobs import document, write_jsonl
-
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def steps() -> list[str]:
     """Return the commands of the section, in order."""
-    section = README.split("\n## First steps\n")[1].split("\n## ")[0]
-    blocks = re.findall(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    return re.findall(r"^backtrans .*$", "".join(blocks), re.MULTILINE)
+    section = README.read_text(encoding="utf-8").split("\n## First steps\n")[1]
+    return commands(section.split("\n## ")[0])
 
 
 @pytest.mark.slow
@@ -35,8 +31,7 @@ def test_every_command_of_the_first_steps_does_what_the_readme_says(
     long, short = document(1), document(2, words=20)
     write_jsonl(tmp_path / "corpus/mine.jsonl.gz", [long, short])
     printed = {}
-    for step in steps():
-        command = re.sub(r"\s+#.*$", "", step)
+    for command in steps():
         done = subprocess.run(
             [sys.executable, "-m", *command.split()],
             cwd=tmp_path, capture_output=True, text=True, check=False,
