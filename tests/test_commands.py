@@ -1,4 +1,4 @@
-"""Every command that a document names is run: here, over a small finished run, or in another test."""
+"""Every command that a document names is run: here, over a small run, or in another test."""
 
 import json
 import shlex
