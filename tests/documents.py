@@ -18,3 +18,9 @@ def commands(text: str) -> list[str]:
     blocks = (block for language, block in _BLOCK.findall(text) if not language)
     lines = re.findall(r"^backtrans .*$", "".join(blocks), re.MULTILINE)
     return [re.sub(r"\s+#.*$", "", line) for line in lines if "[" not in line]
+
+
+def first_steps() -> list[str]:
+    """Return the commands of the README's first steps, in order."""
+    section = README.read_text(encoding="utf-8").split("\n## First steps\n")[1]
+    return commands(section.split("\n## ")[0])

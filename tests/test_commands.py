@@ -14,7 +14,7 @@ from backtrans.calibration.pool import scored_of
 from backtrans.calibration.sample import draw
 from backtrans.config import load
 from backtrans.pipeline import Pipeline
-from tests.documents import DOCUMENTS, ROOT, commands
+from tests.documents import DOCUMENTS, ROOT, commands, first_steps
 from tests.evaluation.judges import outputs, write_evaluation, write_rows
 from tests.jobs import Silent, configuration, document, write_corpus, write_jsonl
 from tests.judge.judges import pairs, write_judge, write_pairs
@@ -28,6 +28,7 @@ COMMANDS = sorted(
         if each.name != "commands.md"
         for line in commands(each.read_text(encoding="utf-8"))
     }
+    - set(first_steps())  # tests/test_first_steps.py takes these
 )
 
 ELSEWHERE = {
@@ -35,8 +36,7 @@ ELSEWHERE = {
     "backtrans calibrate label ": "tests/calibration/test_labelling.py",  # a keyboard
     "backtrans train ": "tests/training/test_run.py",  # trained models
     "backtrans run run.yaml --rounds ": "tests/test_rounds.py",  # the same
-    "demo/demo.yaml": "tests/test_first_steps.py",  # the demo's models
-    "examples/local-scripted.yaml": "tests/test_first_steps.py",
+    "backtrans rounds ": "tests/test_rounds.py",
 }
 """What needs more than files, and the test that has it."""
 

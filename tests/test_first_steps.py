@@ -7,15 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.documents import README, ROOT, commands
+from tests.documents import ROOT, first_steps
 from tests.finished import FinishedDemo
 from tests.jobs import document, write_jsonl
-
-
-def steps() -> list[str]:
-    """Return the commands of the section, in order."""
-    section = README.read_text(encoding="utf-8").split("\n## First steps\n")[1]
-    return commands(section.split("\n## ")[0])
 
 
 @pytest.mark.slow
@@ -31,7 +25,7 @@ def test_every_command_of_the_first_steps_does_what_the_readme_says(
     long, short = document(1), document(2, words=20)
     write_jsonl(tmp_path / "corpus/mine.jsonl.gz", [long, short])
     printed = {}
-    for command in steps():
+    for command in first_steps():
         done = subprocess.run(
             [sys.executable, "-m", *command.split()],
             cwd=tmp_path, capture_output=True, text=True, check=False,
