@@ -127,7 +127,9 @@ class Placement(Section):
     ray_address: str | None = None
     """None starts a cluster of this machine for the run; "auto" joins the one around a Ray job."""
     engines: Workers = Workers()
+    """Workers that ask models; each has an engine."""
     readers: Workers = Workers(in_flight=1)
+    """Workers that read, select, seek copies and curate, on CPUs."""
     engine: EngineOptions = EngineOptions()
     training: TrainingOptions = TrainingOptions()
     prices: Prices = Prices()

@@ -173,7 +173,7 @@ def _cell(text: str) -> str:
 def _sentence(text: str) -> str:
     """Return a note as a sentence; a value that it begins with stays as it is written."""
     text = re.sub(r"\bdocs/(\w+\.md)", r"[docs/\1](\1)", re.sub(r"\bNone\b", "null", text))
-    if not re.match(r"\w+:", text):
+    if not re.match(r"\w+:|null\b", text):
         text = text[:1].upper() + text[1:]
     return text if not text or text.endswith(".") else f"{text}."
 
