@@ -75,7 +75,7 @@ base: install  ## train the micro-world's base model anew (an hour)
 tree: install  ## put the tree of the code into the README
 	$(BIN)/python scripts/tree.py write
 
-reference: install  ## write docs/configuration.md and docs/commands.md from the code
+reference: install  ## write the keys, commands and benchmarks of docs/ from the code
 	$(BIN)/python scripts/reference.py write
 
 lock: install  ## resolve the dependencies anew, then install them

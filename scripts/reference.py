@@ -1,8 +1,8 @@
-"""docs/configuration.md and docs/commands.md, from the code.
+"""docs/configuration.md, docs/commands.md and docs/benchmarks.md, from the code.
 
 `python scripts/reference.py write` puts them there; `check` says whether they are as they must be.
 The first lists every key of every file that a person writes, from the models that read them; the
-second every command with its options, from the command line itself.
+second every command with its options, from the command line itself; the third every benchmark.
 """
 
 import sys
@@ -11,11 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file, it finds the tree that it lies in
 
-from scripts import commands, configuration  # noqa: E402 (after the path)
+from scripts import benchmarks, commands, configuration  # noqa: E402 (after the path)
 
 DOCUMENTS = {
     ROOT / "docs" / "configuration.md": configuration.document,
     ROOT / "docs" / "commands.md": commands.document,
+    ROOT / "docs" / "benchmarks.md": benchmarks.document,
 }
 
 
