@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,28 @@ def _published(pipeline: Pipeline) -> Any:
     from backtrans.snapshots import snapshots
 
     return snapshots(pipeline.ledger)
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+@pytest.mark.ray
+def test_the_demo_gets_its_second_snapshot_as_the_notebook_says_and_asks_no_model(
+    finished_demo: FinishedDemo, kernels: None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "demo"
+    for name in ("corpus", "out"):
+        shutil.copytree(finished_demo.folder / name, folder / name)
+    run = folder / "demo.yaml"
+    run.write_bytes(finished_demo.run.read_bytes())
+    said = cells(FOLDER / "04_refresh.ipynb", "markdown")[0]
+    assert re.search(r"^rm demo/corpus/pages-\d+", said, re.MULTILINE)
+    sorted((folder / "corpus").iterdir())[-1].unlink()
+    summary = Pipeline(load(run)).run(Silent())
+    assert summary.made == {}
+    assert summary.snapshot is not None
+    _, found, _, counts, *_ = seen("04_refresh.ipynb", run, tmp_path)
+    assert len(found.splitlines()) == 3
+    before = finished_demo.summary.snapshot
+    assert before is not None
+    gone = before.rows["A4"] - summary.snapshot.rows["A4"]
+    assert row(counts, "object gone") == [str(gone)]
