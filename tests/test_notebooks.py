@@ -82,6 +82,7 @@ def seen(name: str, run: Path, folder: Path) -> list[str]:
 
 def _text(output: Any) -> str:
     if output.output_type == "stream":
+        assert output.name == "stdout", output.text  # no warnings for the reader
         return str(output.text)
     assert output.output_type in ("execute_result", "display_data"), output
     html = str(output.data.get("text/html", ""))
