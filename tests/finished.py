@@ -15,7 +15,7 @@ from backtrans.microworld.verdict import Verdict
 DOCUMENTS = 400
 
 SECONDS = 900
-"""For the first test that asks for it: five minutes have been seen on a machine with a load of 15."""
+"""For the first test that asks for it: five minutes were seen on a machine with a load of 15."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
