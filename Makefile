@@ -16,7 +16,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # memory they wait for no disk; on one they would wait as long as they work.
 MEMORY := $(firstword $(shell [ -w /dev/shm ] && echo /dev/shm) $(TMPDIR) /tmp)
 
-.PHONY: help install rgw chromium demo check test explore chaos bench truth format base tree lock clean
+.PHONY: help install rgw chromium demo check test explore chaos bench truth format base tree reference lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -77,6 +77,9 @@ base: install  ## train the micro-world's base model anew (an hour)
 
 tree: install  ## put the tree of the code into the README
 	$(BIN)/python scripts/tree.py write
+
+reference: install  ## write the keys, commands and benchmarks of docs/ from the code
+	$(BIN)/python scripts/reference.py write
 
 lock: install  ## resolve the dependencies anew, then install them
 	$(BIN)/python scripts/lock.py write

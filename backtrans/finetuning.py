@@ -35,6 +35,7 @@ class Replay(Section):
     """
 
     paths: Annotated[list[str], Field(min_length=1)]
+    """JSON Lines (plain, .gz, .zst) or Parquet; relative ones from the folder of this file."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Of all its examples. Source: the micro-world's: 30% ratings kept 99.8% of them readable."""
 
@@ -58,6 +59,7 @@ class Finetune(Section):
     """
 
     preset: Literal["humpback-7b", "humpback-70b"] | None = None
+    """Named settings; the table below has them."""
     method: Literal["lora", "full"] | None = None
     lora: Lora | None = None
     learning_rate: float | None = None

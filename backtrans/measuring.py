@@ -110,7 +110,8 @@ def analyze(
     ],
     instruction: Annotated[str, typer.Option(help="A file's column.")] = "instruction",
     response: Annotated[
-        str | None, typer.Option(help="A file's column; else response, output or completion.")
+        str | None,
+        typer.Option(help="A file's column; else response, generation, output or completion."),
     ] = None,
     score: Annotated[str, typer.Option(help="A file's column, where it has one.")] = "score",
     tokenizer: Annotated[

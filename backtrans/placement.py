@@ -16,8 +16,11 @@ class StoreOptions(Section):
     """How an S3-compatible store is reached; credentials come from the standard chain."""
 
     endpoint_url: str | None = None
+    """Of a store that is not AWS's."""
     region: str | None = None
+    """null: as the environment of the run says."""
     addressing: Literal["auto", "path", "virtual"] = "auto"
+    """Where a URL has the bucket: in its path, as other stores than AWS's may need, or its host."""
 
 
 class EngineOptions(Section):
@@ -26,12 +29,20 @@ class EngineOptions(Section):
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """auto: GPUs where this machine has one, or where the run joins a cluster."""
     tensor_parallel: Annotated[int, Field(gt=0)] = 1
+    """GPUs over which each engine's model is split; `backtrans fit` says how many it needs."""
     max_batched_tokens: Annotated[int, Field(gt=0)] = 8192
+    """Tokens that vLLM computes in one step; longer prompts are read in several."""
     max_sequences: Annotated[int, Field(gt=0)] = 256
+    """Requests that vLLM computes at once."""
     max_in_flight: Annotated[int, Field(gt=0)] = 320
+    """Requests that a worker has sent at once: more than `max_sequences`, so that none is waited
+    for. Source: docs/log.md (in flight)."""
     memory_fraction: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Of a GPU's memory, for one engine."""
     cpu_kv_cache_gib: Annotated[int, Field(gt=0)] = 1
+    """Main memory for keys and values, where the engine runs on CPU."""
     eager: bool = False
+    """Compile nothing: engines start sooner and are slower. For CPUs and tiny models."""
     endpoints: dict[str, Endpoint] = {}
     """Where models of `engine: openai` are served, by their `path`."""
     trust_remote_code: bool = False
@@ -43,8 +54,11 @@ class Workers(Section):
     """How many workers there are, and how many shards each holds in flight."""
 
     min: Annotated[int, Field(gt=0)] = 1
+    """Workers that a run begins with."""
     max: Annotated[int, Field(gt=0)] = 1
+    """Workers that it may have, where there is work and room for them."""
     in_flight: Annotated[int, Field(gt=0)] = 3
+    """Shards that one worker holds, so that its engine never drains where a shard ends."""
 
 
 class TrainingOptions(Section):
@@ -75,6 +89,7 @@ class Prices(Section):
     """What hardware costs, in a currency of yours; that of the endpoints' prices, if there are."""
 
     gpu_hour: Annotated[float, Field(ge=0)] = 0.0
+    """Of one GPU for an hour; 0: GPU-hours cost no money."""
 
 
 class Budget(Section):
@@ -95,9 +110,11 @@ class Card(Section):
     """What the dataset card cannot know by itself."""
 
     name: str = "Backtranslated instructions"
+    """The card's title."""
     license: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "unknown"
     """Hugging Face's name of it; the documents' own terms decide it."""
     language: list[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]] = []
+    """ISO 639 codes."""
 
 
 class Placement(Section):
@@ -109,10 +126,13 @@ class Placement(Section):
     lake: Lake | None = None
     card: Card = Card()
     runtime: Literal["ray", "local"] = "ray"
+    """local: in this process, by one worker."""
     ray_address: str | None = None
     """None starts a cluster of this machine for the run; "auto" joins the one around a Ray job."""
     engines: Workers = Workers()
+    """Workers that ask models; each has an engine."""
     readers: Workers = Workers(in_flight=1)
+    """Workers that read, select, seek copies and curate, on CPUs."""
     engine: EngineOptions = EngineOptions()
     training: TrainingOptions = TrainingOptions()
     prices: Prices = Prices()
@@ -120,6 +140,7 @@ class Placement(Section):
     model_cache: str = "~/.cache/backtrans/models"
     """Where a worker keeps trained models that it fetched from a bucket."""
     max_attempts: Annotated[int, Field(gt=0)] = 3
+    """How often a run tries a shard before it is given up until the next run."""
     min_complete: Annotated[float, Field(ge=0, le=1)] = 1.0
     """The run fails when a smaller share of its shards is committed."""
 

@@ -69,6 +69,7 @@ class Evaluations(Section):
 
     sets: list[EvaluationSet] = []
     n_words: Annotated[int, Field(gt=0)] = N_WORDS
+    """So many words in a row that a text shares with a set's make it the set's."""
     min_words: Annotated[int, Field(gt=0)] = MIN_WORDS
     """Shorter texts of a set are not looked for: they would be found everywhere."""
 
@@ -86,9 +87,12 @@ class Select(Section):
     """Which segments are worth asking about. Source of the band: 2308.06259 appendix, ClueWeb."""
 
     segmentation: Method = "auto"
-    """auto: web pages by their headers, other documents whole."""
+    """auto: web pages by their headers, other documents whole. document: every one whole. headers:
+    every one at its Markdown headers. passages: long ones between their paragraphs."""
     min_chars: Annotated[int, Field(ge=0)] = 600
+    """A shorter segment is a reject."""
     max_chars: Annotated[int, Field(gt=0)] = 3000
+    """A longer one is too, where the segmentation finds no place to cut it."""
     filters: FilterSettings = FilterSettings()
     privacy: PrivacySettings = PrivacySettings()
     evaluations: Evaluations = Evaluations()
@@ -110,7 +114,7 @@ class Deduplicate(Section):
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
     """Estimated Jaccard similarity of the shingles. Source: `python -m bench.dedup` (its curve)."""
     shingle_words: Annotated[int, Field(gt=0)] = 5
-    """Source: FineWeb (2406.17557), 5-grams."""
+    """Words in a shingle, a run that two texts may share. Source: FineWeb (2406.17557), 5-grams."""
 
 
 class Model(Section):
@@ -130,9 +134,11 @@ class Model(Section):
     """`openai` asks a server of that protocol, which `engine.endpoints` of the placement names.
     `scripted` answers by rule, instantly: for tests of the machinery."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """Of the weights in the engine; auto: as the model's files have them."""
     max_model_tokens: Annotated[int, Field(gt=0)] = 4096
     """Context. A prompt that does not fit it with its output is a reject."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Of the engine's sampling."""
     chat_template: str | None = None
     """Jinja, instead of the tokenizer's own; a base model's tokenizer may have none."""
 
@@ -174,21 +180,26 @@ class Sampling(Section):
     """How a model writes. Source of the defaults: 2408.04614 A.2."""
 
     temperature: Annotated[float, Field(ge=0)] = 1.0
+    """0 writes the likeliest token each time."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Tokens are drawn from the likeliest ones that make up this share (nucleus sampling)."""
     max_tokens: Annotated[int, Field(gt=0)] = 256
+    """The most that it writes."""
 
 
 class Backtranslate(Sampling):
     """The backward role."""
 
     max_instruction_chars: Annotated[int, Field(gt=0)] = 500
-    """Source: REInstruct's limit."""
+    """A longer instruction is a reject. Source: REInstruct's limit."""
 
 
 class Score(Section):
     """The judging role."""
 
     form: Literal["constrained", "reasoned"] = "constrained"
+    """constrained: the digit alone is decoded. reasoned: the model writes its reasons first, as in
+    2308.06259 (table 19)."""
     signals: list[Literal["likelihood", "pmi"]] = []
     """Beside the digit: log p(response | instruction), and against log p(response)."""
     sampling: Sampling = Sampling(max_tokens=512)
@@ -227,7 +238,9 @@ class Curate(Section):
     """Which pairs are kept. Source: 2308.06259 section 3.3 and its appendix (A4, A5)."""
 
     a4: Annotated[float, Field(ge=1, le=5)] = 4.0
+    """Expected score from which a pair is in A4; under it the pair is a reject."""
     a5: Annotated[float, Field(ge=1, le=5)] = 4.5
+    """Expected score from which a pair is in A5, which lies within A4."""
     floors: dict[Literal["min_token_logprob", "mean_logprob", "pmi"], float] = {}
     """A pair whose signal lies below its floor is refused whatever its score."""
     selector: NamedSelector = None
@@ -250,9 +263,10 @@ class Rewrite(Sampling):
     """The rewriting role, and what is taken of what it writes. Source: 2408.04614 section 2.2."""
 
     enabled: bool = False
+    """Have `models.rewrite` rewrite each curated response."""
     form: Literal["written", "lines"] = "written"
-    """lines: nothing is written; of the response's own lines those stay that the model finds
-    likely, so that a weak model invents nothing."""
+    """written: the paper's prompt. lines: nothing is written; of the response's own lines those
+    stay that the model finds likely, so that a weak model invents nothing."""
     min_line_logprob: float = -0.6
     """Of that form: mean log-probability of a line's tokens, in nats. Source: the micro-world,
     where 95% of the content stayed and 79% of the noise went; set it for your model."""
@@ -273,6 +287,7 @@ class Distill(Sampling):
     """
 
     enabled: bool = False
+    """Have `models.distill` answer each curated instruction too."""
     max_tokens: Annotated[int, Field(gt=0)] = 1024
     """Source: distilled answers have 567 tokens on average (2408.04614 table 6)."""
 

@@ -80,10 +80,15 @@ class RefuseSettings:
     """
 
     leaks: bool = True
+    """It speaks of a draft, or of a text that it was given."""
     refusals: bool = True
+    """It declines, or speaks as a model."""
     max_novelty: float | None = None
+    """Share of its runs of words that its source has not."""
     min_length_ratio: float | None = 0.1
+    """Its characters to its source's."""
     max_length_ratio: float | None = 3.0
+    """The same."""
 
     def __post_init__(self) -> None:
         if self.max_novelty is not None and not 0 <= self.max_novelty <= 1:

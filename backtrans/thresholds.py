@@ -40,9 +40,9 @@ def column_of(feature: str) -> str:
 class Weight:
     """How a feature counts: `weight * (value - mean) / scale`."""
 
-    weight: float
-    mean: float
-    scale: float
+    weight: float  # of one standard deviation
+    mean: float  # of the labelled pairs
+    scale: float  # their standard deviation
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,18 @@ class Promise:
     labelled pairs were drawn from.
     """
 
-    asked: float
-    precision: float | None
-    low: float | None
-    recall: float | None
+    asked: float  # the precision that was asked for
+    precision: float | None  # share of what is kept that is good
+    low: float | None  # the lower end of its interval
+    recall: float | None  # share of the good pairs that are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """What a selector was fitted on. For people: it decides nothing."""
 
-    labels: int
-    good: int
+    labels: int  # how many pairs have one
+    good: int  # how many of these are good
     good_from: int | None  # the lowest label that is good; None: labels are yes and no
     digest: str  # of the labels
     a4: Promise
@@ -77,11 +77,11 @@ class Selector:
     probabilities. Raises: ConfigError for what is no selector.
     """
 
-    version: Literal[1]
+    version: Literal[1]  # of this form
     features: dict[Feature, Weight]
-    intercept: float
-    a4: float
-    a5: float
+    intercept: float  # log-odds where every feature has its mean
+    a4: float  # the probability from which a pair is in A4
+    a5: float  # the probability from which a pair is in A5
     fitted: Fitted | None = None
 
     def __post_init__(self) -> None:

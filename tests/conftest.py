@@ -36,4 +36,4 @@ def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-pytest_plugins = ["tests.stores", "tests.models"]
+pytest_plugins = ["tests.stores", "tests.models", "tests.finished"]

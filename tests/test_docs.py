@@ -2,12 +2,15 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from backtrans import calibrating, keeping, learning, measuring, operating, showing
@@ -23,14 +26,38 @@ from backtrans.placement import Placement
 from backtrans.recipe import Curate, Recipe, Select
 from backtrans.roles.defences import Defences
 from backtrans.snapshots import PUBLISHED
+from scripts import configuration, reference
+from tests.documents import DOCUMENTS, ROOT, commands
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_tree_in_the_readme_is_that_of_the_code() -> None:
     subprocess.run([sys.executable, ROOT / "scripts/tree.py", "check"], check=True)
+
+
+def test_the_references_of_keys_and_commands_are_those_of_the_code() -> None:
+    assert reference.stale() == []
+
+
+def test_every_key_of_every_file_says_what_it_means() -> None:
+    assert configuration.unexplained() == []
+
+
+def test_every_key_of_the_schema_is_in_the_reference() -> None:
+    """The schema is pydantic's own view of the same models."""
+    sections = Config.model_json_schema()["$defs"].values()
+    keys = {key for section in sections for key in section.get("properties", {})}
+    reference = (ROOT / "docs/configuration.md").read_text()
+    assert keys <= set(re.findall(r"^\| `(\w+)` \|", reference, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_headings_that_are_there(document: Path) -> None:
+    for name, target in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text()):
+        there = (document.parent / name).read_text() if name else document.read_text()
+        headings = re.findall(r"^#+ (.*)$", there, re.MULTILINE)
+        assert target in {configuration.anchor(each) for each in headings}, f"{name}#{target}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -56,6 +83,20 @@ def test_commands_in_the_documents_exist(document: Path) -> None:
     assert set(calibrate) <= steps
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"^make (\w+)", document.read_text(), re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_the_documents_have_the_arguments_and_options_that_they_name(
+    document: Path,
+) -> None:
+    group: Any = typer.main.get_command(app)
+    for line in commands(document.read_text()):
+        _, name, *said = shlex.split(line)
+        command = group.commands[name]
+        if name == "calibrate":
+            name, *said = said
+            command = command.commands[name]
+        command.make_context(name, said)
 
 
 def test_the_configuration_in_the_readme_is_one_that_loads() -> None:

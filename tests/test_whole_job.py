@@ -2,7 +2,6 @@
 
 import io
 import itertools
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from backtrans.accounts import Summary
 from backtrans.config import load
-from backtrans.microworld.verdict import Verdict
 from backtrans.pipeline import Pipeline
+from tests.finished import DOCUMENTS, FinishedDemo
 from tests.jobs import DEDUPLICATING, Silent, config, configuration, published, write_corpus
 
 DOLMA = Path(__file__).parent.parent.parent / "shared/data/dolma/cc_en_head-0091.jsonl.gz"
@@ -102,37 +100,16 @@ def test_ten_real_web_documents_are_all_accounted_for_on_disk_and_in_s3(
         assert again.phases == []
 
 
-@dataclass(frozen=True)
-class Demonstrated:
-    """A demo's folder, what came of it, and what it wrote."""
-
-    folder: Path
-    summary: Summary
-    found: Verdict
-    out: str
-
-
-@pytest.fixture(scope="module")
-def demonstrated(adapters: Any, tmp_path_factory: pytest.TempPathFactory) -> Demonstrated:
-    """Run the demo once, with real engines."""
-    from backtrans.demo import run_demo
-
-    folder, written = tmp_path_factory.mktemp("demo"), io.StringIO()
-    (folder / "models").symlink_to(adapters.backward.parent)
-    summary, found = run_demo(folder, 400, Console(file=written, width=200))
-    return Demonstrated(folder, summary, found, written.getvalue())
-
-
 @pytest.mark.slow
 @pytest.mark.vllm
 @pytest.mark.ray
 def test_the_demo_checks_itself_by_the_truth_and_asks_nothing_twice(
-    demonstrated: Demonstrated,
+    finished_demo: FinishedDemo,
 ) -> None:
     from backtrans.demo import run_demo
 
-    first, found = demonstrated.summary, demonstrated.found
-    assert "verifies the machinery" in demonstrated.out
+    first, found = finished_demo.summary, finished_demo.verdict
+    assert "verifies the machinery" in finished_demo.printed
     assert first.snapshot is not None
     assert set(first.made) == {"select", "backtranslate", "score", "curate"}
     # The goals of the demo's default, on a world that chose nothing.
@@ -146,13 +123,14 @@ def test_the_demo_checks_itself_by_the_truth_and_asks_nothing_twice(
     assert found.floored.precision >= 0.90
     assert found.floored.recall is not None
     assert found.floored.recall >= 0.5
-    second, again = run_demo(demonstrated.folder, 400, Console(file=io.StringIO(), width=200))
+    second, again = run_demo(finished_demo.folder, DOCUMENTS, Console(width=200))
     assert second.made == {}
     assert second.snapshot == first.snapshot
     assert again == found
     rows = 0
     for key in first.snapshot.files["A5"]:
-        rows += pq.read_table(io.BytesIO((demonstrated.folder / "out" / key).read_bytes())).num_rows
+        part = finished_demo.folder / "out" / key
+        rows += pq.read_table(io.BytesIO(part.read_bytes())).num_rows
     assert rows == first.snapshot.rows["A5"] == found.floored.selected
 
 
@@ -160,10 +138,10 @@ def test_the_demo_checks_itself_by_the_truth_and_asks_nothing_twice(
 @pytest.mark.vllm
 @pytest.mark.ray
 def test_an_estimate_tells_the_tokens_of_real_engines_within_a_quarter(
-    demonstrated: Demonstrated,
+    finished_demo: FinishedDemo,
 ) -> None:
-    done = load(demonstrated.folder / "demo.yaml")
-    nowhere = done.placement.model_copy(update={"root": str(demonstrated.folder / "not-run")})
+    done = load(finished_demo.run)
+    nowhere = done.placement.model_copy(update={"root": str(finished_demo.folder / "not-run")})
     estimate = Pipeline(done.model_copy(update={"placement": nowhere})).estimate(200)
     assert all("a sample of" in each.source for each in estimate.stages)  # no commit was looked at
     shares = estimate.shares(Pipeline(done).status().stages)

@@ -17,9 +17,9 @@ from backtrans import tabular
 from backtrans.errors import InputError
 from backtrans.records import Row
 
-RESPONSES = ("response", "output", "completion")
+RESPONSES = ("response", "generation", "output", "completion")
 """What the response's column may be called where none is named. Source: docs/splits.md,
-AlpacaEval and Alpaca, TRL."""
+distilabel, AlpacaEval and Alpaca, TRL."""
 
 LOWEST, HIGHEST = 1.0, 5.0
 """Source: 2308.06259 table 19."""

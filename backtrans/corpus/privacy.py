@@ -57,10 +57,15 @@ class PrivacySettings:
     """
 
     email: Treatment = "mask"
+    """E-mail addresses."""
     phone: Treatment = "mask"
+    """Telephone numbers."""
     ip: Treatment = "mask"
+    """IP addresses."""
     card: Treatment = "drop"
+    """Numbers of payment cards."""
     secret: Treatment = "drop"  # noqa: S105 (a treatment, no secret)
+    """Passwords, keys and tokens."""
 
     def __post_init__(self) -> None:
         for kind in get_args(Kind):

@@ -29,6 +29,7 @@ class Endpoint:
     api_key_env: str | None = None
     """The environment variable that holds the key; none is sent where none is named."""
     requests_per_minute: int | None = None
+    """null: as many as it answers."""
     tokens_per_minute: int | None = None
     """Read and written together. Both limits are of the run: its workers share them."""
     timeout_seconds: float = 600.0
@@ -41,6 +42,7 @@ class Endpoint:
     cached_price: float | None = None
     """None: as `prompt_price`."""
     output_price: float = 0.0
+    """Of a million tokens that it writes."""
     choose: Choosing = "auto"
     """How a choice is read; auto: the best that the server has, log-probabilities first."""
     server: Literal["auto", "vllm", "other"] = "auto"

@@ -54,6 +54,7 @@ class Reference(Section):
     outputs: str
     """AlpacaEval's format: JSON, JSON Lines or Parquet."""
     name: str | None = None
+    """What the result calls it; else the outputs' generator."""
 
 
 class Judge(Section):

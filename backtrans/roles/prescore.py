@@ -99,7 +99,9 @@ class PrescoreSettings:
     void: bool = True
     """No letter and no digit in it."""
     max_chars: int | None = MAX_CHARS
+    """Longer ones; null: of any length. Source: REInstruct (2408.10663)."""
     refusals: bool = True
+    """It declines instead of asking."""
     leaks: bool = True
     """Words of a prompt or of the rubric, a chat template's markers, a speaker's name and colon."""
     refers: bool = True

@@ -21,9 +21,9 @@ class LoraSettings:
     enough, 2305.14314 that all linear layers matter more than the rank.
     """
 
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.05
+    rank: int = 16  # of the two factors
+    alpha: int = 32  # the change counts alpha / rank
+    dropout: float = 0.05  # of what goes into the adapter
     modules: tuple[str, ...] = ()  # last names, such as q_proj; empty: every linear layer
 
     def __post_init__(self) -> None:
@@ -57,27 +57,27 @@ class TrainingSettings:
     betas and clipping are 2307.09288's (Llama 2).
     """
 
-    method: Literal["lora", "full"] = "lora"
+    method: Literal["lora", "full"] = "lora"  # an adapter, or all weights
     lora: LoraSettings = LoraSettings()
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-4  # at its highest
     final_rate_share: float = 0.0  # of the learning rate, where the schedule ends
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"  # of the learning rate
     warmup_share: float = 0.03  # of the steps. Source: 2305.14314
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # AdamW's
     dropout: float = 0.0  # of a full fine-tuning: attention dropout
     betas: tuple[float, float] = (0.9, 0.95)
-    max_grad_norm: float = 1.0
-    batch_examples: int = 32
+    max_grad_norm: float = 1.0  # longer gradients are clipped
+    batch_examples: int = 32  # of one update, over all workers
     small_batch_examples: int | None = None  # below `small_data_examples`
     small_data_examples: int = 3_000
     steps: int | None = None  # else by `steps_for`, else by `epochs`
     steps_for: tuple[StepsFor, ...] = ()
-    epochs: float = 1.0
+    epochs: float = 1.0  # times that each example is seen, where no steps are named
     max_tokens: int = 2048
     """Of prompt and target together. What is longer is left out and counted, never cut."""
     replay_share: float = 0.0  # of all examples
     packing: bool = False  # then a batch counts rows of max_tokens, each of several examples
-    seed: int = 0
+    seed: int = 0  # of the order of examples, dropout and an adapter's first weights
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Of the arithmetic. bfloat16: weights that learn are held in float32 beside it."""
 

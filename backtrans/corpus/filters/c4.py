@@ -40,8 +40,8 @@ class C4Settings:
     """What lines and pages must be; thresholds as published, each of them still allowed."""
 
     min_sentences: int = 5  # in lines that C4 keeps
-    min_line_words: int = 3
-    max_word_chars: int = 1_000
+    min_line_words: int = 3  # C4 removes lines with fewer
+    max_word_chars: int = 1_000  # and lines with a longer word
     max_removed_chars: float = 1.0  # share of characters in lines that C4 removes
 
     def __post_init__(self) -> None:

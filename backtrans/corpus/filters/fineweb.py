@@ -50,7 +50,7 @@ class FineWebSettings:
     max_short_lines: float = 0.67  # share of lines
     short_line_chars: int = 30  # at most
     max_duplicate_chars: float = 0.1  # share of characters in lines that came before
-    max_newlines_per_word: float = 0.3
+    max_newlines_per_word: float = 0.3  # a list of words has one for each
 
     def __post_init__(self) -> None:
         check_numbers(self)

@@ -36,14 +36,15 @@ class GopherQualitySettings:
     """What prose looks like; thresholds as published, each of them still allowed."""
 
     min_words: int = 50  # words with a letter or digit
-    max_words: int = 100_000
-    min_mean_word_chars: float = 3.0
-    max_mean_word_chars: float = 10.0
+    max_words: int = 100_000  # the same
+    min_mean_word_chars: float = 3.0  # mean characters of these words
+    max_mean_word_chars: float = 10.0  # the same
     max_symbols_per_word: float = 0.1  # of "#", and of ellipses
-    max_bullet_lines: float = 0.9  # share of lines
-    max_ellipsis_lines: float = 0.3
+    max_bullet_lines: float = 0.9  # share of lines that begin with a bullet
+    max_ellipsis_lines: float = 0.3  # share of lines that end with an ellipsis
     min_words_with_letter: float = 0.8  # share of words
     min_stop_words: int = 2  # different ones
+    # Those that are looked for; another language needs others.
     stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
 
     def __post_init__(self) -> None:
@@ -56,8 +57,8 @@ class GopherRepetitionSettings:
 
     max_duplicate_paragraphs: float = 0.3  # share of paragraphs that came before
     max_duplicate_paragraph_chars: float = 0.2  # share of characters in them
-    max_duplicate_lines: float = 0.3
-    max_duplicate_line_chars: float = 0.2
+    max_duplicate_lines: float = 0.3  # share of lines that came before
+    max_duplicate_line_chars: float = 0.2  # share of characters in them
     # n, and the share of characters in the n-gram that comes most often
     top_ngrams: tuple[tuple[int, float], ...] = ((2, 0.2), (3, 0.18), (4, 0.16))
     # n, and the share of characters in n-grams that came before

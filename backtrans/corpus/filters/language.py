@@ -35,7 +35,7 @@ class LanguageSettings:
     """Which languages may stay, and how sure it must be that a text is in one of them."""
 
     allowed: tuple[str, ...] = ("en",)  # ISO 639-1
-    min_probability: float = 0.65
+    min_probability: float = 0.65  # that the text is in it
 
     def __post_init__(self) -> None:
         check_numbers(self)

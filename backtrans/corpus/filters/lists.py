@@ -34,15 +34,15 @@ BETWEEN_DIRECTIVES = re.compile(r"[\s,;:]+")
 class ListSettings:
     """The lists. A domain means its subdomains too; a URL that ends in * all that begin so."""
 
-    blocked_domains: tuple[str, ...] = ()
-    blocked_urls: tuple[str, ...] = ()
-    opted_out_domains: tuple[str, ...] = ()
+    blocked_domains: tuple[str, ...] = ()  # none of their documents is taken
+    blocked_urls: tuple[str, ...] = ()  # nor of these addresses
+    opted_out_domains: tuple[str, ...] = ()  # the same, under a reason of its own
     # Metadata fields that say by a true value that their document opted out ...
     opt_out_fields: tuple[str, ...] = ("noai", "noml", "tdm_reservation")
     # ... and fields with directives, such as "noindex, noai", and which of these say so.
     directive_fields: tuple[str, ...] = ("robots", "x_robots_tag")
-    opt_out_directives: tuple[str, ...] = ("noai", "noml")
-    licence_field: str = "license"
+    opt_out_directives: tuple[str, ...] = ("noai", "noml")  # in one of those fields
+    licence_field: str = "license"  # the metadata field that names a document's licence
     allowed_licences: tuple[str, ...] = ()  # any, where there are none; else no others, nor none
 
     def __post_init__(self) -> None:

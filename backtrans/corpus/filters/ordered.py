@@ -41,9 +41,13 @@ ON_BY_DEFAULT = ("lists",)
 
 @dataclass(frozen=True, slots=True)
 class FilterSettings:
-    """Which families are on, and their thresholds. All of it decides the result."""
+    """Which families are on, and their thresholds. All of it decides the result. Each rule, and
+    where it is from: docs/filters.md.
+    """
 
     families: tuple[str, ...] = ON_BY_DEFAULT
+    """Those that are on: the other keys of this section, by name. What is set for a family that is
+    off decides nothing."""
     lists: ListSettings = field(default_factory=ListSettings)
     perplexity: PerplexitySettings = field(default_factory=PerplexitySettings)
     c4: C4Settings = field(default_factory=C4Settings)

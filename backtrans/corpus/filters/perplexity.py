@@ -24,10 +24,10 @@ SOURCE = "CCNet (1911.00359), section 3.3; back-and-forth (2408.04614), section 
 class PerplexitySettings:
     """Which buckets may stay, and up to which perplexity; 0 is no bound: none is published."""
 
-    bucket_field: str = "bucket"
-    buckets: tuple[str, ...] = ("head",)
-    perplexity_field: str = "perplexity"
-    max_perplexity: float = 0.0
+    bucket_field: str = "bucket"  # the metadata field with the third of its language
+    buckets: tuple[str, ...] = ("head",)  # those that may stay
+    perplexity_field: str = "perplexity"  # the metadata field with the figure
+    max_perplexity: float = 0.0  # 0: no bound
 
     def __post_init__(self) -> None:
         check_numbers(self)

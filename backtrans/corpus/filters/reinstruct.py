@@ -28,9 +28,9 @@ CAPITALS = re.compile(r"\b[^\W\d_a-z]{2,}\b")
 class REInstructSettings:
     """How many there may be; thresholds as published, each of them still allowed."""
 
-    max_pronouns: int = 2
-    max_question_marks: int = 1
-    max_capital_words: int = 2
+    max_pronouns: int = 2  # I, we, us, our, my, he, she
+    max_question_marks: int = 1  # wherever they stand
+    max_capital_words: int = 2  # words of two letters or more, all of them capitals
 
     def __post_init__(self) -> None:
         check_numbers(self)
