@@ -81,11 +81,13 @@ class Attempts:
                     return await self._give_up(address, error, attempt - 1)
                 at_fault = suspect
                 worker = self._hold.worker()
+                began = time.monotonic()
                 try:
                     commits, made = await worker.do(address)
+                    seconds = time.monotonic() - began
                     if suspect:
                         await self._count("done", address)
-                    return Receipt(address, "done", tuple(commits), made, attempts=attempt)
+                    return Receipt(address, "done", tuple(commits), made, "", attempt, seconds)
                 except EngineDead as death:
                     error, suspect, raised = _text(death), True, False
                     self._hold.died(worker)
