@@ -211,7 +211,7 @@ def test_a_driver_told_to_stop_while_an_engine_hangs_ends_in_time_and_the_next_o
     with subprocess.Popen(command, stderr=subprocess.PIPE) as driver:
         deadline = time.monotonic() + 3 * DEADLINE_SECONDS  # Ray takes its time to start
         while not list((tmp_path / "out/commits/backtranslate").glob("**/*.json")):
-            assert driver.poll() is None
+            assert driver.poll() is None, driver.communicate()[1].decode()
             assert time.monotonic() < deadline, "the driver made no progress"
         driver.send_signal(signal.SIGTERM)
         _, said = driver.communicate(timeout=DRAIN_SECONDS)
