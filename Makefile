@@ -50,7 +50,7 @@ explore: install  ## look for counterexamples to the properties, other ones each
 chaos: install rgw  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos
 
-bench: install  ## measure reading, selecting, copies, planning, training, engines, what a selector promises
+bench: install  ## measure reading, selecting, copies, planning, dispatch, training, engines, selectors
 	$(BIN)/python -m bench.reading
 	$(BIN)/python -m bench.pages
 	$(BIN)/python -m bench.filters
@@ -58,6 +58,8 @@ bench: install  ## measure reading, selecting, copies, planning, training, engin
 	$(BIN)/python -m bench.contamination
 	$(BIN)/python -m bench.dedup
 	$(BIN)/python -m bench.planning
+	$(BIN)/python -m bench.dispatch
+	$(BIN)/python -m bench.occupancy
 	$(BIN)/python -m bench.refresh
 	$(BIN)/python -m bench.training
 	$(BIN)/python -m bench.shared_engine

@@ -31,7 +31,7 @@ class Observer(Protocol):
     """Whoever watches a run. Every call returns at once."""
 
     def note(self, line: str) -> None:
-        """Hear something worth a line."""
+        """Hear something worth a line; at any time, and from any thread."""
         ...
 
     def phase(self, name: str, addresses: int) -> None:

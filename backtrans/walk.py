@@ -1,7 +1,8 @@
 """A run's passage through its phases: models are trained, work is mapped, commits come back.
 
 Promises: nothing is opened, and no model is trained, where nothing waits for it; once what the run
-may cost is spent, no model is trained and no engine asked any more, and what needs neither goes on.
+may cost is spent, no model is trained and no engine asked any more, and what needs neither goes on;
+what has been under way for too long is said while it is.
 
 Does not know: which phases there are, what is pending.
 """
@@ -15,11 +16,12 @@ from backtrans.journal import Journal
 from backtrans.ledger import Commit, Usage
 from backtrans.models import Registered
 from backtrans.spending import Spending
+from backtrans.stalls import Stalls
 from backtrans.standing import Standing
 from backtrans.told import tell
 from backtrans.trained import Trained
 from backtrans.training.pairs import RoleName, TrainingPair
-from backtrans.work import Address, Runtime, RuntimeSettings, Work
+from backtrans.work import QUEUED_PER_WORKER, Address, Runtime, RuntimeSettings, Work
 
 
 def train_missing(
@@ -99,23 +101,29 @@ class Walk:
         logs.happened("stage begun", run=settings.run, stages=work.name, shards=len(addresses))
         spending.begin()
         coming, at_once = len(addresses), settings.max_workers * settings.in_flight
-        for receipt in self._runtime.map(work, addresses, settings):
-            coming -= 1
-            if receipt.outcome == "left":
-                self.left += 1
-                continue
-            self._observer.receipt(receipt)
-            self.standing.committed.add(receipt.commits)
-            made = [commit for commit in receipt.commits if commit.run == settings.run]
-            self.made.update(commit.stage for commit in made)
-            tell(receipt, made, settings.run, work.name)
-            if receipt.outcome == "quarantined":
-                self.given_up.append(f"{receipt.address.name}: {receipt.error}")
-            was_going_on = spending.reached is None
-            usages = [self._cost(commit) for commit in made]
-            if spending.add(usages, work.gpus_each, min(coming, at_once - 1)) and was_going_on:
-                self._journal.stop(settings.run)
-                self._observer.note(f"{spending.said()}: what has begun is finished, and no more")
+        held = at_once + settings.max_workers * QUEUED_PER_WORKER
+        stalls = Stalls(self._journal, self._observer, settings.run, work.name, addresses, held)
+        with stalls.watched():
+            for receipt in self._runtime.map(work, addresses, settings):
+                stalls.heard(receipt)
+                coming -= 1
+                if receipt.outcome == "left":
+                    self.left += 1
+                    continue
+                self._observer.receipt(receipt)
+                self.standing.committed.add(receipt.commits)
+                made = [commit for commit in receipt.commits if commit.run == settings.run]
+                self.made.update(commit.stage for commit in made)
+                tell(receipt, made, settings.run, work.name)
+                if receipt.outcome == "quarantined":
+                    self.given_up.append(f"{receipt.address.name}: {receipt.error}")
+                was_going_on = spending.reached is None
+                usages = [self._cost(commit) for commit in made]
+                if spending.add(usages, work.gpus_each, min(coming, at_once - 1)) and was_going_on:
+                    self._journal.stop(settings.run)
+                    self._observer.note(
+                        f"{spending.said()}: what has begun is finished, and no more"
+                    )
         # Workers have taken commits of these back, and replaced others.
         self.standing.doubt({commit.shard for commit in self._due})
 

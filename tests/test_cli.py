@@ -13,6 +13,7 @@ import pytest
 
 from backtrans import cli
 from backtrans.config import load
+from backtrans.engines.scripted import HANG
 from backtrans.pipeline import Pipeline
 from tests.cuts import faulty_models, write_marked
 from tests.jobs import (
@@ -26,6 +27,9 @@ from tests.jobs import (
 )
 
 DEADLINE_SECONDS = 60
+
+DRAIN_SECONDS = 120
+"""Within which a run that is told to stop has ended: the notice that a spot machine is given."""
 
 
 def called(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -193,23 +197,29 @@ def test_a_driver_killed_in_the_middle_loses_nothing_and_asks_nothing_again(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["local", pytest.param("ray", marks=pytest.mark.ray)])
-def test_a_driver_that_is_told_to_stop_ends_soon_and_the_next_one_goes_on(
+def test_a_driver_told_to_stop_while_an_engine_hangs_ends_in_time_and_the_next_one_goes_on(
     tmp_path: Path, runtime: str
 ) -> None:
     write_corpus(tmp_path, files=3)
-    slow = {"path": "scripted:default?latency_seconds=0.3", "engine": "scripted"}
+    hanging = [document(n) for n in range(20)]
+    hanging[4]["text"] += f" {HANG}"
+    write_jsonl(tmp_path / "corpus/part-0.jsonl.gz", hanging)
+    mended = tmp_path / "mended"
+    engine = f"scripted:default?latency_seconds=0.3&mended_by={mended}"
+    slow = {"path": engine, "engine": "scripted"}
     models = {"recipe__models": {"backward": slow, "forward": slow}}
     path = configuration(tmp_path, placement__runtime=runtime, **models)
     command = [sys.executable, "-m", "backtrans", "run", str(path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as driver:
         deadline = time.monotonic() + 3 * DEADLINE_SECONDS  # Ray takes its time to start
         while not list((tmp_path / "out/commits/backtranslate").glob("**/*.json")):
-            assert driver.poll() is None
+            assert driver.poll() is None, driver.communicate()[1].decode()
             assert time.monotonic() < deadline, "the driver made no progress"
         driver.send_signal(signal.SIGTERM)
-        _, said = driver.communicate(timeout=120)
+        _, said = driver.communicate(timeout=DRAIN_SECONDS)
     assert driver.returncode == 143
     assert said.decode().endswith("stopped by SIGTERM; run it again to go on\n")
+    mended.touch()
     stopped = Pipeline(config(tmp_path, **models))
     kept = {commit.name for commit in (tmp_path / "out/commits").rglob("*.json")}
     assert not stopped.plan().nothing_pending, "it was told in the middle"

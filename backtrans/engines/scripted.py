@@ -34,7 +34,7 @@ Script = Callable[[Request, int], Reply]
 
 REFUSE, KILL, EXIT = "<<refuse>>", "<<kill>>", "<<exit>>"
 UNFINISHED, SILENT, IMPROBABLE = "<<unfinished>>", "<<silent>>", "<<improbable>>"
-UNMARKED, LEAKING = "<<unmarked>>", "<<leaking>>"
+UNMARKED, LEAKING, HANG = "<<unmarked>>", "<<leaking>>", "<<hang>>"
 
 MARKERS = {
     REFUSE: "the request is refused",
@@ -45,7 +45,11 @@ MARKERS = {
     IMPROBABLE: "no choice has a probability",
     UNMARKED: "what is asked for between [RES] and [/RES] stands without them",
     LEAKING: "what is asked for between them speaks of its draft",
+    HANG: "the request is not answered",
 }
+
+_LOOK_SECONDS = 0.05
+"""How often a request that hangs looks whether the fault has ended."""
 
 _OPTIONS = ("latency_seconds", "die_after_requests", "mended_by")
 
@@ -82,6 +86,8 @@ class ScriptedEngine:
     async def _one(self, request: Request, semaphore: asyncio.Semaphore) -> Reply:
         async with semaphore:
             await asyncio.sleep(self._latency_seconds)
+            while HANG in _spoken(request) and not self._is_mended():
+                await asyncio.sleep(_LOOK_SECONDS)
             return self._reply(request)
 
     def _reply(self, request: Request) -> Reply:
@@ -90,7 +96,7 @@ class ScriptedEngine:
         if self._answered >= self._die_after:
             self._dead = f"after {self._answered:,} requests"
         text = _spoken(request)
-        if self._mended_by is not None and self._mended_by.exists():
+        if self._is_mended():
             request, text = _unmarked(request), _without_markers(text)
         if KILL in text:
             self._dead = f"at {KILL}"
@@ -118,6 +124,9 @@ class ScriptedEngine:
             len(reply.text.split()) if isinstance(request.want, Generate) else 1,
             reply.refusal,
         )
+
+    def _is_mended(self) -> bool:
+        return self._mended_by is not None and self._mended_by.exists()
 
     def close(self) -> None:
         """End; may be called twice."""

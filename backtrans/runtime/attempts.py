@@ -87,11 +87,13 @@ class Attempts:
                 logs.here(attempt=attempt)
                 logs.happened("attempt begun", object=address.name, alone=suspect)
                 worker = self._hold.worker()
+                began = time.monotonic()
                 try:
                     commits, made = await worker.do(address)
+                    seconds = time.monotonic() - began
                     if suspect:
                         await self._count("done", address)
-                    return Receipt(address, "done", tuple(commits), made, attempts=attempt)
+                    return Receipt(address, "done", tuple(commits), made, "", attempt, seconds)
                 except EngineDead as death:
                     error, suspect, raised = _text(death), True, False
                     logs.went_wrong("engine died", error=error)

@@ -31,7 +31,7 @@ from backtrans.runtime.attempts import DIED, MAX_OPENINGS, Attempts, open_patien
 from backtrans.runtime.metrics import Metrics
 from backtrans.runtime.receipts import address_from, address_text, receipt_from, receipt_text
 from backtrans.store import Store
-from backtrans.work import Address, Receipt, RuntimeSettings, Work, Worker
+from backtrans.work import QUEUED_PER_WORKER, Address, Receipt, RuntimeSettings, Work, Worker
 
 UNSAFE_VARIABLES = (
     "RAY_DATA_AUTOLOAD_PICKLE_OBJECT_SCALAR",
@@ -39,10 +39,6 @@ UNSAFE_VARIABLES = (
     "RAY_DATA_WEBDATASET_ALLOW_UNSAFE_DESERIALIZATION",
 )
 """Source: CVE-2026-41486: each lets an input file run code when its schema is parsed."""
-
-QUEUED_PER_ACTOR = 1
-"""Addresses that wait at an actor beside those in flight there, so that the next one is at hand.
-Source: docs/log.md; 4 in all with 3 in flight kept a tiny vLLM busy."""
 
 
 def check_environment(variables: Mapping[str, str]) -> None:
@@ -198,7 +194,7 @@ def _rows(
         compute=ActorPoolStrategy(
             min_size=min(settings.min_workers, workers),
             max_size=workers,
-            max_tasks_in_flight_per_actor=settings.in_flight + QUEUED_PER_ACTOR,
+            max_tasks_in_flight_per_actor=settings.in_flight + QUEUED_PER_WORKER,
             max_concurrent_calls_per_actor=settings.in_flight,
         ),
         num_cpus=1,

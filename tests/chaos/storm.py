@@ -63,23 +63,22 @@ class Scene:
         folder.mkdir(parents=True)
         runtime = runtime or self.runtime
         scripted = {"path": model.NAME, "engine": "scripted"}
-        config = configuration(
-            self.folder,
-            f"driver-{number}.yaml",
-            recipe__models={"backward": scripted, "forward": scripted},
-            placement__root=root.root,
-            placement__store={
+        values: dict[str, Any] = {
+            "recipe__models": {"backward": scripted, "forward": scripted},
+            "placement__root": root.root,
+            "placement__store": {
                 "endpoint_url": root.endpoint_url,
                 "region": root.region,
                 "addressing": root.addressing,
             },
-            placement__runtime=runtime,
-            placement__ray_address=self.ray_address if runtime == "ray" else None,
-            placement__engine={"device": "cpu"},  # else a cluster that is joined is asked for GPUs
+            "placement__runtime": runtime,
+            "placement__ray_address": self.ray_address if runtime == "ray" else None,
+            "placement__engine": {"device": "cpu"},  # else a cluster is asked for its GPUs
             # A kill is nobody's fault here: no shard is to be given up for it.
-            placement__max_attempts=20,
-            **{**self.changes, **changes},
-        )
+            "placement__max_attempts": 20,
+        }
+        values |= {**self.changes, **changes}
+        config = configuration(self.folder, f"driver-{number}.yaml", **values)
         orders = Orders(config, Diary(folder, strikes), environment())
         self.drivers.append(Driver(orders))
         return self.drivers[-1]

@@ -1,0 +1,175 @@
+"""Dispatch: what 100,000 shards cost the driver when the work itself is nothing.
+
+    python -m bench.dispatch [--shards 100000] [--workers 4]
+
+One input object, whose index names the shards, is planned and carried through a phase by the walk
+of a run, on Ray Data's actors. Each worker gives back two commits of a shard, as the model map
+does, and puts none; attempts are counted in the store, here a folder in memory if there is one.
+The driver's memory is what no other process shares (USS): pages of Ray's object store, which are
+mapped and not held, are not counted.
+
+Beside it, the same through the local runtime: what the walk itself keeps, which is a row and an
+identity for each commit, and what the attempts cost.
+"""
+
+import argparse
+import gc
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import yaml
+
+from backtrans.config import load
+from backtrans.entries import Index, encoded, index_key
+from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.pipeline import Pipeline
+from backtrans.placement import Workers
+from backtrans.records import Counts
+from backtrans.runtime.opening import open_runtime
+from backtrans.spending import Spending
+from backtrans.stages.select import shard_identity
+from backtrans.walk import Walk
+from backtrans.work import Address, Receipt
+
+STAGES = ("backtranslate", "score")
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Work that does nothing, and gives back the commits of what it did not do."""
+
+    run: str
+    name: str = "+".join(STAGES)
+    uses_engine: bool = True
+    gpus_each: float = 0.0
+
+    def open(self) -> "Nothing":
+        return self
+
+    async def do(self, address: Address) -> tuple[list[Commit], int]:
+        commits = [
+            Commit(
+                stage,
+                key := stage_key(stage, "nothing", address.shard),
+                address.shard,
+                address.object,
+                address.first_row,
+                Ledger.part_key(stage, key, "0" * 32),
+                Counts(1000, 900, {"too_short": 100}),
+                Usage(1000, 800_000, 0, 69_000, 20.0),
+                run=self.run,
+                attempt="0" * 32,
+                committed_at="2026-01-01T00:00:00+00:00",
+            )
+            for stage in STAGES
+        ]
+        return commits, len(commits)
+
+    def close(self) -> None: ...
+
+
+class Watch:
+    """An observer that weighs this process as receipts come."""
+
+    def __init__(self, shards: int) -> None:
+        self.weights: list[tuple[int, float, float]] = []  # receipts, seconds, MiB
+        self._due = [shards * quarter // 4 for quarter in range(1, 5)]
+        self._receipts = 0
+        self._began = time.monotonic()
+        self.weigh()
+
+    def note(self, line: str) -> None:
+        print(f"  {line}")
+
+    def phase(self, name: str, addresses: int) -> None: ...
+
+    def receipt(self, receipt: Receipt) -> None:
+        self._receipts += 1
+        if self._receipts in (1, *self._due):
+            self.weigh()
+
+    def weigh(self) -> None:
+        gc.collect()
+        mib = psutil.Process().memory_full_info().uss / MIB
+        self.weights.append((self._receipts, time.monotonic() - self._began, mib))
+
+
+def job(folder: Path, shards: int, runtime: str) -> Pipeline:
+    """Write a corpus of one object, and the index that a run would have left of it."""
+    scripted = {"path": "scripted:default", "engine": "scripted"}
+    raw = {
+        "recipe": {
+            "corpus": {"paths": ["corpus.jsonl"]},
+            "models": {"backward": scripted, "forward": scripted},
+            "deduplicate": {"enabled": False},
+        },
+        "placement": {"root": "root", "runtime": runtime},
+    }
+    (folder / "corpus.jsonl").write_text('{"id": "d", "text": "one"}\n')
+    (folder / "run.yaml").write_text(yaml.safe_dump(raw))
+    pipeline = Pipeline(load(folder / "run.yaml"))
+    [found] = pipeline.standing().objects
+    each = pipeline.config.recipe.corpus.shard_rows
+    names = tuple(shard_identity(found.fingerprint, each, n) for n in range(shards))
+    key = index_key(pipeline.resolved.fingerprints["select"], found.fingerprint)
+    index = Index(key, found.info.key, found.fingerprint, shards * each, names)
+    pipeline.ledger.store.put(f"indexes/{key}.json", encoded(index))
+    return pipeline
+
+
+def measure(folder: Path, shards: int, runtime: str, workers: int) -> Watch:
+    """Plan and carry a phase; return what this process weighed meanwhile."""
+    pipeline = job(folder, shards, runtime)
+    watch = Watch(shards)
+    began = time.monotonic()
+    standing = pipeline.standing()
+    addresses = standing.pending(STAGES, standing.shards()[0])
+    assert len(addresses) == shards
+    print(f"{runtime}: planned {shards:,} shards in {time.monotonic() - began:.1f} s")
+    watch.weigh()
+    settings = pipeline.works.runtime_settings("bench", Workers(min=workers, max=workers))
+    spending = Spending(pipeline.config.placement)
+    with open_runtime(pipeline.config.placement.runtime) as opened:
+        walk = Walk(opened, watch, standing, [], spending, pipeline.journal)
+        walk.carry(Nothing("bench"), addresses, settings)
+    assert walk.made == dict.fromkeys(STAGES, shards)
+    return watch
+
+
+def tell(runtime: str, watch: Watch) -> tuple[float, float]:
+    """Print a table; return the growth from the first receipt on, in KiB a shard, and the speed."""
+    names = ("start", "planned", "first receipt", "quarter", "half", "three quarters", "end")
+    for name, (receipts, seconds, mib) in zip(names, watch.weights, strict=True):
+        print(f"{runtime:6} {name:15} {receipts:9,} receipts {seconds:7.1f} s {mib:8.1f} MiB")
+    (_, then, before), (receipts, now, after) = watch.weights[2], watch.weights[-1]
+    kib, speed = (after - before) * 1024 / receipts, receipts / (now - then)
+    peak = max(mib for *_, mib in watch.weights)
+    print(f"{runtime:6} {kib:+.2f} KiB a shard, {speed:,.0f} shards/s, at most {peak:,.0f} MiB")
+    return kib, speed
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shards", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=4)
+    asked = parser.parse_args()
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+    found = {}
+    for runtime in ("ray", "local"):
+        with tempfile.TemporaryDirectory(prefix="backtrans-bench-", dir=memory) as name:
+            found[runtime] = measure(Path(name), asked.shards, runtime, asked.workers)
+    figures = {runtime: tell(runtime, watch) for runtime, watch in found.items()}
+    print(
+        f"ray / local: {figures['ray'][1] / figures['local'][1]:.2f} in speed;"
+        f" load {os.getloadavg()[0]:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
