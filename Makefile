@@ -63,6 +63,7 @@ bench: install  ## measure reading, selecting, copies, planning, dispatch, train
 	$(BIN)/python -m bench.refresh
 	$(BIN)/python -m bench.training
 	$(BIN)/python -m bench.shared_engine
+	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.calibration
 	$(BIN)/python -m bench.audit --pairs 100
 	$(BIN)/python -m bench.judging

@@ -47,6 +47,15 @@ ENGINE = {
     "seed": 0,
 }
 
+LOCAL_RAY: dict[str, Any] = {
+    "num_cpus": 16,
+    "include_dashboard": False,
+    "_node_ip_address": "127.0.0.1",
+    "log_to_driver": False,
+}
+"""A peer's actors take a CPU each, and wait for ever where there are fewer: Ray is told of more
+than there are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -181,7 +190,7 @@ def ray_data_llm(folder: Path) -> Run:
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
     began = time.time()
-    ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+    ray.init(**LOCAL_RAY)
     config = vLLMEngineProcessorConfig(
         model_source=str(folder / "model"),
         engine_kwargs=ENGINE,
@@ -224,8 +233,7 @@ def distilabel(folder: Path) -> Run:
         generation_kwargs={"max_new_tokens": MAX_TOKENS, "temperature": 0.0, "top_p": 1.0},
     )
     asked = [{"instruction": messages(text)[0]["content"]} for text in prompts(folder)]
-    local = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    with RayPipeline("bench", cache_dir=folder / "cache", ray_init_kwargs=local) as pipeline:
+    with RayPipeline("bench", cache_dir=folder / "cache", ray_init_kwargs=LOCAL_RAY) as pipeline:
         NotedGeneration(
             llm=llm,
             input_batch_size=PEER_BATCH,
