@@ -1,8 +1,10 @@
-"""distilabel's text generation, which writes down when each row came out, and its tokens."""
+"""distilabel's text generation, which writes down when its rows came out, and their tokens."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from distilabel.steps import StepInput
 from distilabel.steps.tasks import TextGeneration
 
 from bench.throughput import note
@@ -13,7 +15,8 @@ class NotedGeneration(TextGeneration):
 
     place: str
 
-    def process(self, inputs: Any) -> Any:
+    def process(self, inputs: StepInput) -> Iterator[list[dict[str, Any]]]:
+        """Generate, and note each batch. Rows: N -> N."""
         for rows in super().process(inputs):
             tokens = 0
             for row in rows:
