@@ -219,21 +219,23 @@ def ray_data_llm(folder: Path) -> Run:
 
 def distilabel(folder: Path) -> Run:
     """Ask by distilabel's RayPipeline."""
-    from distilabel.models import vLLM
     from distilabel.pipeline import RayPipeline
 
-    from bench.distilabel_step import NotedGeneration
+    from bench.distilabel_step import NotedGeneration, PresentVllm
 
     began = time.time()
     engine = {key: value for key, value in ENGINE.items() if key not in ("dtype", "seed")}
-    llm = vLLM(
+    llm = PresentVllm(
         model=str(folder / "model"),
         dtype="float32",
         extra_kwargs=engine,
         generation_kwargs={"max_new_tokens": MAX_TOKENS, "temperature": 0.0, "top_p": 1.0},
     )
+    # It places no vLLM without a GPU of Ray's; this one is in name alone.
     asked = [{"instruction": messages(text)[0]["content"]} for text in prompts(folder)]
-    with RayPipeline("bench", cache_dir=folder / "cache", ray_init_kwargs=LOCAL_RAY) as pipeline:
+    with RayPipeline(
+        "bench", cache_dir=folder / "cache", ray_init_kwargs=LOCAL_RAY | {"num_gpus": 1}
+    ) as pipeline:
         NotedGeneration(
             llm=llm,
             input_batch_size=PEER_BATCH,
