@@ -1,6 +1,6 @@
 """Does a selector keep what it promises? Several worlds whose truth is known.
 
-    python -m bench.calibration [--seeds 5] [--labels 250] [--precision 0.9]
+    python -m bench.calibration [--seeds 5] [--pool 600] [--fresh 800] [--labels 250]
 
 Each seed has two worlds, of one kind and other pages: a pool of which some pairs are labelled, by
 the truth, as a careful person would; and fresh pages, which nothing was fitted on. All are scored
@@ -210,13 +210,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=FIRST_SEED)
+    parser.add_argument("--pool", type=int, default=Size().pool)
+    parser.add_argument("--fresh", type=int, default=Size().fresh)
     parser.add_argument("--labels", type=int, default=250)
     parser.add_argument("--precision", type=float, default=0.9)
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="backtrans-calibration-"))
     folder.mkdir(parents=True, exist_ok=True)
-    size = Size(labels=arguments.labels, precision=arguments.precision)
+    size = Size(arguments.pool, arguments.fresh, arguments.labels, arguments.precision)
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     began = time.monotonic()
     worlds = dict.fromkeys(seeds, size.pool) | {seed + FRESH: size.fresh for seed in seeds}
