@@ -1,6 +1,6 @@
 """Does a selector keep what it promises? Several worlds whose truth is known.
 
-    python -m bench.calibration [--seeds 5] [--pool 600] [--fresh 800] [--labels 250]
+    python -m bench.calibration [--seeds 5] [--pool 2000] [--fresh 3000] [--labels 600]
 
 Each seed has two worlds, of one kind and other pages: a pool of which some pairs are labelled, by
 the truth, as a careful person would; and fresh pages, which nothing was fitted on. All are scored
@@ -54,9 +54,9 @@ GOOD_FROM = 5
 class Size:
     """How large an experiment is."""
 
-    pool: int = 600
-    fresh: int = 800
-    labels: int = 250
+    pool: int = 2000
+    fresh: int = 3000
+    labels: int = 600
     precision: float = 0.9
 
 
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=FIRST_SEED)
     parser.add_argument("--pool", type=int, default=Size().pool)
     parser.add_argument("--fresh", type=int, default=Size().fresh)
-    parser.add_argument("--labels", type=int, default=250)
+    parser.add_argument("--labels", type=int, default=Size().labels)
     parser.add_argument("--precision", type=float, default=0.9)
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()

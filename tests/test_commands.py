@@ -40,6 +40,12 @@ ELSEWHERE = {
 }
 """What needs more than files, and the test that has it."""
 
+MADE_BY = {
+    "--calibration": "calibrate report labels.csv --json",
+    "--audit": "audit judge.yaml pairs.jsonl --json",
+}
+"""Which command wrote the file that an option names."""
+
 
 def where(command: str) -> str | None:
     return next((test for part, test in ELSEWHERE.items() if part in command), None)
@@ -74,6 +80,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "examples").mkdir()
     for name in ("judge.yaml", "evaluate.yaml", "ours.json", "theirs.json"):
         shutil.copy(folder / name, folder / "examples" / name)
+    shutil.copy(ROOT / "examples/local-scripted.yaml", folder / "examples")
     return folder
 
 
@@ -102,6 +109,9 @@ def test_a_command_of_the_documents_runs(
     shutil.copytree(finished, folder)
     monkeypatch.chdir(folder)
     _, *words = shlex.split(command)
+    for option in MADE_BY.keys() & set(words):
+        made = called(*MADE_BY[option].split(), words[words.index(option) + 1], capsys=capsys)
+        assert made[0] == 0, made
     written = [words[words.index(name) + 1] for name in ("--out", "--json") if name in words]
     for name in written:
         Path(name).unlink(missing_ok=True)
