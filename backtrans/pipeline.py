@@ -460,8 +460,8 @@ class Pipeline:
 
 
 def new_run() -> str:
-    """Return a name for a run: by time, and unlike any other."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
+    """Return a name for a run: by time, so that names sort as runs began, and unlike any other."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{os.urandom(3).hex()}"
 
 
 def _announce(plan: Plan, observer: Observer) -> None:

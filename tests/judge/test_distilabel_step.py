@@ -1,10 +1,22 @@
 """The judge as a step of a real distilabel pipeline, in a process of distilabel's own."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.judge.judges import judge, pairs, write_judge
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """distilabel leaves the root logger with a handler whose queue it has closed."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.mark.slow
