@@ -11,7 +11,7 @@ from tests.judge.judges import judge, pairs, write_judge
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """distilabel leaves the root logger with a handler whose queue it has closed."""
+    """Put back the root logger: distilabel leaves it a handler whose queue it has closed."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
