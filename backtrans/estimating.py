@@ -20,6 +20,7 @@ from backtrans.accounts import Estimate, StageEstimate, StageStatus
 from backtrans.analysis.lengths import Ruler, tokens, words
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config
+from backtrans.conversing import Tally
 from backtrans.costs import HOUR_SECONDS
 from backtrans.engines.assumed import AssumedEngine, filler
 from backtrans.engines.model_shape import shape_of
@@ -32,7 +33,6 @@ from backtrans.resolution import AnyRole, Resolved
 from backtrans.roofline import EFFICIENCY, floor_seconds
 from backtrans.sampled import Sample, sample, spread_over
 from backtrans.serving import answers
-from backtrans.stages.ask import Tally
 from backtrans.stages.select import SelectWork
 from backtrans.standing import Standing
 from backtrans.store import ObjectInfo

@@ -1,8 +1,8 @@
 """A worker's time, shared out among what it does at once.
 
-An engine has several shards in flight, so the time from a shard's beginning to its end is not what
-it cost. Each moment of the worker's is shared alike among the shards that were in flight in it; so
-the shares add up to the time in which the worker was busy, and times the GPUs of a worker they are
+An engine answers many rows at once, so the time from a row's beginning to its end is not what it
+cost. Each moment of the worker's is shared alike among the rows that were asked about in it; so the
+shares add up to the time in which the worker was busy, and times the GPUs of a worker they are
 GPU-seconds.
 
 Beside it, how often what is done here has been begun: who counts attempts says so, who commits
@@ -33,23 +33,24 @@ class Meter:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._running: list[Share] = []
+        self._running = 0
         self._since = 0.0
+        self._each = 0.0  # what one that ran from the beginning on would have taken
 
     @contextmanager
     def running(self) -> Iterator[Share]:
         """Take part until the end of the block; the share is whole after it."""
         share = Share()
-        self._turn()
-        self._running.append(share)
+        before = self._turn(+1)
         try:
             yield share
         finally:
-            self._turn()
-            self._running = [each for each in self._running if each is not share]
+            share.seconds = self._turn(-1) - before
 
-    def _turn(self) -> None:
+    def _turn(self, change: int) -> float:
         now = self._clock()
-        for share in self._running:
-            share.seconds += (now - self._since) / len(self._running)
+        if self._running:
+            self._each += (now - self._since) / self._running
         self._since = now
+        self._running += change
+        return self._each

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from backtrans.conversing import Tally, converse
 from backtrans.dialogue import Generate
 from backtrans.engines.engine import Engine, EngineSettings
 from backtrans.engines.opening import open_engine
@@ -21,7 +22,6 @@ from backtrans.recipe import Score as ScoreSettings
 from backtrans.records import Reject, Row
 from backtrans.roles.role import Role
 from backtrans.roles.score import Score
-from backtrans.stages.ask import Tally, converse
 
 
 def engine_settings(models: Mapping[str, Model], options: EngineOptions) -> EngineSettings:

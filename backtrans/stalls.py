@@ -6,8 +6,8 @@ worker that hangs, that is cut off, or whose loop stands still is noticed withou
 
 Promises: an address that is under way for longer than the limit is said through the observer, by
 name, once, and again each time its age has doubled; so is a phase of which nothing at all has begun
-for so long. Looking costs no more than what can be in flight, however many addresses there are.
-Nothing is ended: a slow shard looks like a stalled one.
+for so long. Looking costs no more than what can be in flight and at hand, however many addresses
+there are. Nothing is ended: a slow shard looks like a stalled one.
 
 Does not know: which worker holds an address, or why it takes so long. It has seen an address begin
 a look late at most, so what it says of an age is never too much.
@@ -41,7 +41,7 @@ NAMED = 3
 
 
 class Stalls:
-    """The addresses of one phase, in the order in which they are handed out."""
+    """The addresses of one phase, in portions, in the order in which they are handed out."""
 
     def __init__(
         self,
@@ -49,18 +49,19 @@ class Stalls:
         observer: Observer,
         run: str,
         phase: str,
-        addresses: Sequence[Address],
+        portions: Sequence[Sequence[Address]],
         at_once: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Begin to watch. No more than `at_once` are handed out beyond those that came back."""
+        """Begin to watch. No more than `at_once` portions are out beyond those that came back."""
         self._journal = journal
         self._observer = observer
         self._run = run
         self._phase = phase
         self._at_once = at_once
         self._clock = clock
-        self._left = {address.key: address for address in addresses}
+        self._portions = portions
+        self._left = {address.key: address for portion in portions for address in portion}
         self._done = 0
         self._longest = 0.0
         self._since: dict[str, float] = {}  # when an address was first seen to have begun
@@ -86,16 +87,9 @@ class Stalls:
 
     def look(self) -> None:
         """Look once, and say what has stalled. Raises: StoreError."""
-        # Addresses are handed out in order, so what is under way is in front of what is left.
         with self._lock:
-            front = list(islice(self._left.values(), self._at_once))
-            seen = set(self._since)
-        begun = [
-            address.key
-            for address in front
-            if address.key not in seen
-            and self._journal.attempted(self._run, self._phase, address.key)
-        ]
+            front, seen = self._front(), set(self._since)
+        begun = [key for portion in front for key in self._begun(portion, seen)]
         with self._lock:
             now = self._clock()
             self._since |= {key: now for key in begun if key in self._left}
@@ -111,6 +105,23 @@ class Stalls:
         for line in lines:
             if not self._over.is_set():
                 self._observer.note(line)
+
+    def _front(self) -> list[list[str]]:
+        """Return the keys of what may be under way: portions go out in order."""
+        self._portions = [each for each in self._portions if any(a.key in self._left for a in each)]
+        return [
+            [address.key for address in portion if address.key in self._left]
+            for portion in islice(self._portions, self._at_once)
+        ]
+
+    def _begun(self, portion: list[str], seen: set[str]) -> Iterator[str]:
+        """Yield what has begun since it was looked for; a portion's addresses begin in order."""
+        for key in portion:
+            if key in seen:
+                continue
+            if not self._journal.attempted(self._run, self._phase, key):
+                return
+            yield key
 
     @contextmanager
     def watched(self) -> Iterator[None]:

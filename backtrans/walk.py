@@ -15,13 +15,14 @@ from backtrans.accounts import Observer
 from backtrans.journal import Journal
 from backtrans.ledger import Commit, Usage
 from backtrans.models import Registered
+from backtrans.runtime.portions import held_at_once, portions
 from backtrans.spending import Spending
 from backtrans.stalls import Stalls
 from backtrans.standing import Standing
 from backtrans.told import tell
 from backtrans.trained import Trained
 from backtrans.training.pairs import RoleName, TrainingPair
-from backtrans.work import QUEUED_PER_WORKER, Address, Runtime, RuntimeSettings, Work
+from backtrans.work import Address, Runtime, RuntimeSettings, Work
 
 
 def train_missing(
@@ -101,8 +102,8 @@ class Walk:
         logs.happened("stage begun", run=settings.run, stages=work.name, shards=len(addresses))
         spending.begin()
         coming, at_once = len(addresses), settings.max_workers * settings.in_flight
-        held = at_once + settings.max_workers * QUEUED_PER_WORKER
-        stalls = Stalls(self._journal, self._observer, settings.run, work.name, addresses, held)
+        held, handed = held_at_once(settings, coming), portions(addresses, settings)
+        stalls = Stalls(self._journal, self._observer, settings.run, work.name, handed, held)
         with stalls.watched():
             for receipt in self._runtime.map(work, addresses, settings):
                 stalls.heard(receipt)

@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backtrans import InstructionBacktranslation
+from backtrans.conversing import Tally
 from backtrans.engines.engine import Engine
 from backtrans.judge.account import Account
 from backtrans.judge.settings import Judge, Judging, SendOn
@@ -43,7 +44,6 @@ from backtrans.placement import EngineOptions
 from backtrans.recipe import Model, Sampling, Score
 from backtrans.records import Reject, Row
 from backtrans.serving import answers, engine_settings, score_role, serving
-from backtrans.stages.ask import Tally
 
 SEED = 41_003
 """The worlds of these figures. Nothing was trained, tuned or calibrated on them."""

@@ -32,6 +32,7 @@ from backtrans.upstream import Upstream
 from backtrans.work import Address
 
 ROWS, SLOTS = 48, 6
+AT_HAND = 2  # rows that wait in the engine itself: a quarter more than its slots, as in a real one
 FIRST_TOKEN_SECONDS, TOKEN_SECONDS = 0.3, 0.03
 MEAN_TOKENS, DEVIATION = 69.0, 0.6
 
@@ -109,7 +110,9 @@ class Sleeper:
     def __init__(self, work: Sleeping) -> None:
         self._log = Log(Path(work.log))
         ledger = Ledger(Store(work.store))
-        self._worker = AskWorker(STAGES, "bench", ledger, SleepingEngine(self._log))
+        self._worker = AskWorker(
+            STAGES, "bench", ledger, SleepingEngine(self._log), rows_at_once=SLOTS + AT_HAND
+        )
         self._log.write("opened", time.time())
 
     async def do(self, address: Address) -> tuple[list[Commit], int]:

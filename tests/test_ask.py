@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtrans.conversing import Tally
 from backtrans.dialogue import Choose, Generate, Message, Refusal, Reply, Request
 from backtrans.engines.engine import EngineSettings
 from backtrans.engines.scripted import IMPROBABLE, ScriptedEngine
@@ -23,7 +24,7 @@ from backtrans.records import REASONS, Reject, Row, is_kept
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.role import Dialogue
 from backtrans.runtime.local import LocalRuntime
-from backtrans.stages.ask import AskWork, AskWorker, RoleStage, Tally
+from backtrans.stages.ask import AskWork, AskWorker, RoleStage
 from backtrans.store import Store, StoreSettings
 from backtrans.upstream import joined
 from backtrans.work import Address, RuntimeSettings

@@ -19,13 +19,18 @@ MINUTE = 60.0
 class Phase:
     """A phase of some addresses, and a clock that is put on by hand."""
 
-    def __init__(self, folder: Path, addresses: int = 5, at_once: int = 2) -> None:
+    def __init__(
+        self, folder: Path, addresses: int = 5, at_once: int = 2, portion: int = 1
+    ) -> None:
         self.now = 1_000_000.0
         self.journal = Journal(Store(StoreSettings(str(folder))))
         self.observer = Silent()
         self.addresses = [Address(f"k{n}", f"s{n}", "corpus.jsonl", n) for n in range(addresses)]
+        portions = [
+            self.addresses[begin : begin + portion] for begin in range(0, addresses, portion)
+        ]
         self.stalls = Stalls(
-            self.journal, self.observer, "run", "score", self.addresses, at_once, lambda: self.now
+            self.journal, self.observer, "run", "score", portions, at_once, lambda: self.now
         )
 
     def begin(self, *numbers: int) -> None:
@@ -106,6 +111,26 @@ def test_looking_costs_no_more_than_what_can_be_in_flight(
     phase.end(0, 1)
     assert phase.after(1) == []
     assert looked == [f"k{n}" for n in range(3, 9)], "what is known to have begun is asked again"
+
+
+def test_of_a_portion_no_more_is_looked_at_than_what_follows_on_what_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phase, looked = Phase(tmp_path, addresses=1_000, at_once=2, portion=100), []
+    attempted = phase.journal.attempted
+    monkeypatch.setattr(
+        phase.journal, "attempted", lambda *key: looked.append(key[2]) or attempted(*key)
+    )
+    phase.begin(0, 1, 100)
+    assert looked == ["k0", "k1", "k2", "k100", "k101"]
+    for number in range(100):
+        phase.end(number, 1)
+    looked.clear()
+    assert phase.after(1) == []
+    assert looked == ["k101", "k200"], "a portion that came back makes room for the next"
+    [line] = phase.after(LEAST_SECONDS)
+    assert line.startswith("score: 1 in flight")
+    assert "corpus.jsonl from row 100 since" in line
 
 
 def test_a_phase_that_no_worker_begins_is_said_too(phase: Phase) -> None:

@@ -13,6 +13,10 @@ from typing import Protocol
 from backtrans.dialogue import Reply, Request
 from backtrans.engines.endpoint import Endpoint
 
+MAX_IN_FLIGHT = 320
+"""Requests that an engine is given at once. Source: docs/log.md: a quarter more than the 256 that
+vLLM answers at once kept a tiny one busy without queueing."""
+
 
 class Engine(Protocol):
     """A running model."""
@@ -44,7 +48,7 @@ class EngineSettings:
     max_model_tokens: int = 4096
     max_batched_tokens: int = 8192
     max_sequences: int = 256
-    max_in_flight: int = 320  # Source: 320 kept a tiny vLLM busy without queueing (docs/log.md)
+    max_in_flight: int = MAX_IN_FLIGHT
     tensor_parallel: int = 1
     memory_fraction: float = 0.9  # of a GPU's memory
     cpu_kv_cache_gib: int = 1  # of main memory, where the engine runs on CPU

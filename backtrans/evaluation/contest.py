@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backtrans.conversing import Tally
 from backtrans.dialogue import Generate
 from backtrans.engines.engine import Engine
 from backtrans.evaluation.outputs import (
@@ -32,7 +33,6 @@ from backtrans.resolution import model_identity, model_name
 from backtrans.roles.answer import Answer
 from backtrans.roles.compare import Compare
 from backtrans.serving import answers, engine_settings, same_base, serving
-from backtrans.stages.ask import Tally
 
 
 @dataclass(frozen=True, slots=True)

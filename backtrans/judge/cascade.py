@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from backtrans.conversing import Tally, converse
 from backtrans.engines.engine import Engine
 from backtrans.judge.judged import Decision, Judged, judged
 from backtrans.judge.settings import Judging, SendOn
@@ -22,7 +23,6 @@ from backtrans.resolution import model_identity, model_name
 from backtrans.roles.prescore import PRESCORE_REASONS
 from backtrans.roles.score import Score
 from backtrans.serving import engine_settings, same_base, score_role, serving
-from backtrans.stages.ask import Tally, converse
 
 VERSION = "cascade/1"
 """Part of a judge's fingerprint: a new one when other pairs go on."""

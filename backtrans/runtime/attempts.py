@@ -2,7 +2,9 @@
 
 An attempt that raises is repeated here, after a pause. An attempt whose process or engine died is
 repeated by whoever delivers the address again, and then *alone*: a row that kills its engine kills
-the addresses beside it too, and only by itself can an address be shown to be the one at fault.
+the addresses beside it too, and only by itself can an address be shown to be the one at fault. One
+that had been done, and whose receipt was lost with another's death, is not at fault: its commits
+are found again, beside others.
 
 Promises: an address ends in one receipt; one that raised or died alone in its last attempt is
 quarantined with its error; one that died only in company has one more attempt, alone, whatever
@@ -69,18 +71,17 @@ class Attempts:
         """
         if await self._is_stopped():
             return Receipt(address, "left", attempts=0)
-        # Delivered before, and not by this worker: it was in flight when its process died.
         logs.here(run=self._settings.run, stages=self._name, shard=address.shard)
-        suspect = await self._count("delivered", address) > 1
+        # Delivered before, not done, and not by this worker: in flight when its process died.
+        again = await self._count("delivered", address) > 1
+        was_done = again and await self._was_done(address)
+        suspect = again and not was_done
         error = ""
         while True:
             async with self._turns.alone() if suspect else self._turns.beside_others():
                 attempt = await self._count("", address)
                 tries_alone = await self._count("alone", address) if suspect else 0
-                spent = attempt > self._settings.max_attempts and tries_alone > 1
-                # What was done alone is not at fault: its receipt was lost when another's death
-                # took the process, and that may happen any number of times.
-                if spent and not await self._was_done_alone(address):
+                if attempt > self._settings.max_attempts and tries_alone > 1:
                     return await self._give_up(address, error, attempt - 1)
                 at_fault = suspect
                 ATTEMPT.set(attempt)
@@ -91,7 +92,7 @@ class Attempts:
                 try:
                     commits, made = await worker.do(address)
                     seconds = time.monotonic() - began
-                    if suspect:
+                    if not was_done:
                         await self._count("done", address)
                     return Receipt(address, "done", tuple(commits), made, "", attempt, seconds)
                 except EngineDead as death:
@@ -119,7 +120,7 @@ class Attempts:
             self._stopped = await asyncio.to_thread(self._journal.stopped, run)
         return self._stopped
 
-    async def _was_done_alone(self, address: Address) -> bool:
+    async def _was_done(self, address: Address) -> bool:
         stage, run = f"{self._name}.done", self._settings.run
         return await asyncio.to_thread(self._journal.attempted, run, stage, address.key)
 

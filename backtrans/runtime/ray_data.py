@@ -1,9 +1,12 @@
 """Work mapped over addresses by Ray Data: a pool of actors, each with a worker of its own.
 
-One block is one address, and what comes back is one receipt: no text passes through Ray. An actor
-has several addresses in flight, so that its engine does not drain where a shard ends. When an
-engine dies, its actor ends its own process; Ray starts it anew and delivers again what was in
-flight there.
+One block is a portion of the addresses, and what comes back is a receipt of each: no text passes
+through Ray. An actor has several addresses in flight, so that its engine does not drain where a
+shard ends. When an engine dies, its actor ends its own process; Ray starts it anew and delivers
+again the portions that it had.
+
+A portion's receipts come together, when all are there: Ray takes up a broken-off stream by the
+number of what came, and another attempt may end its addresses in another order.
 
 Promises: the same receipts as the local runtime gives, also when actors are killed at any moment;
 no failure of one address is an exception here; work that does not open stops the run with its own
@@ -14,6 +17,7 @@ Does not know: what the work is. Reads no environment variable: who starts the r
 `check_environment`.
 """
 
+import asyncio
 import logging
 import os
 import signal
@@ -29,7 +33,8 @@ from backtrans import errors, logs
 from backtrans.errors import BacktransError, ConfigError, EngineDead
 from backtrans.runtime.attempts import DIED, MAX_OPENINGS, Attempts, open_patiently
 from backtrans.runtime.metrics import Metrics
-from backtrans.runtime.receipts import address_from, address_text, receipt_from, receipt_text
+from backtrans.runtime.portions import portions
+from backtrans.runtime.receipts import addresses_from, addresses_text, receipt_from, receipt_text
 from backtrans.store import Store
 from backtrans.work import QUEUED_PER_WORKER, Address, Receipt, RuntimeSettings, Work, Worker
 
@@ -118,11 +123,12 @@ class RayRuntime:
         try:
             _check_gpus(work, settings)
             metrics = Metrics(settings.run, work)
+            known = {address.key: address for address in addresses}
             with closing(_rows(work, addresses, settings)) as rows:
                 for row in rows:
                     if row["fatal"]:
                         raise _original(row["fatal"], row["text"])
-                    yield metrics.counted(receipt_from(row["text"]))
+                    yield metrics.counted(receipt_from(row["text"], known))
         finally:
             self._let_go()
 
@@ -178,7 +184,7 @@ def _rows(
 
     if not settings.verbose:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-    rows = [{"address": address_text(address)} for address in addresses]
+    rows = [{"portion": addresses_text(each)} for each in portions(addresses, settings)]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
     context = data.context
     context.enable_progress_bars = False
@@ -225,6 +231,7 @@ class _Actor:
         # An error here would have Ray start actors without end, or say its own words instead.
         self._fatal: Exception | None = None
         self._worker: Worker | None = None
+        self._begun = asyncio.Semaphore(settings.in_flight)  # first come, first served
         if settings.log_json:
             logs.to_json(sys.stderr)
         try:
@@ -238,17 +245,22 @@ class _Actor:
             self._fatal = error
 
     async def __call__(self, batch: dict[str, Any]) -> AsyncIterator[dict[str, list[str]]]:
-        """Carry the address of a block of one row to its receipt."""
-        for text in batch["address"]:
+        """Carry the portion of a block of one row to its receipts, in its order."""
+        (text,) = batch["portion"]
+        came = await asyncio.gather(*map(self._carry, addresses_from(str(text))))
+        yield {"fatal": [fatal for fatal, _ in came], "text": [text for _, text in came]}
+
+    async def _carry(self, address: Address) -> tuple[str, str]:
+        """Carry an address to its receipt, or to the class and words of what stops the run."""
+        async with self._begun:
             if self._fatal is None:
                 try:
                     with self._metrics.in_flight():
-                        receipt = await self._attempts.carry(address_from(str(text)))
-                    yield {"fatal": [""], "text": [receipt_text(receipt)]}
-                    continue
+                        receipt = await self._attempts.carry(address)
+                    return "", receipt_text(receipt)
                 except Exception as error:  # noqa: BLE001 - raised again by the driver
                     self._fatal = error
-            yield {"fatal": [type(self._fatal).__name__], "text": [str(self._fatal)]}
+            return type(self._fatal).__name__, str(self._fatal)
 
     def worker(self) -> Worker:
         """Return the worker, which was opened with the actor."""

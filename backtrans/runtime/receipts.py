@@ -1,7 +1,8 @@
 """Receipts and addresses as small JSON texts: what travels between a driver and its workers."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from backtrans.ledger import Commit, Usage
@@ -9,28 +10,33 @@ from backtrans.records import Counts
 from backtrans.work import Address, Receipt
 
 
-def address_text(address: Address) -> str:
-    """Write an address."""
-    return json.dumps(asdict(address))
+def addresses_text(addresses: Sequence[Address]) -> str:
+    """Write addresses."""
+    return json.dumps([asdict(address) for address in addresses])
 
 
-def address_from(text: str) -> Address:
-    """Read an address that `address_text` wrote."""
-    return Address(**json.loads(text))
+def addresses_from(text: str) -> list[Address]:
+    """Read addresses that `addresses_text` wrote."""
+    return [Address(**fields) for fields in json.loads(text)]
 
 
 def receipt_text(receipt: Receipt) -> str:
-    """Write a receipt."""
-    return json.dumps(asdict(receipt))
+    """Write a receipt; its address by its key, since who handed that out has it."""
+    return json.dumps(asdict(receipt) | {"address": receipt.address.key})
 
 
-def receipt_from(text: str) -> Receipt:
-    """Read a receipt that `receipt_text` wrote."""
+def receipt_from(text: str, addresses: Mapping[str, Address]) -> Receipt:
+    """Read a receipt that `receipt_text` wrote, of one of these addresses by their keys."""
     fields: dict[str, Any] = json.loads(text)
-    commits = tuple(_commit(commit) for commit in fields["commits"])
-    return Receipt(**fields | {"address": Address(**fields["address"]), "commits": commits})
+    address = addresses[fields["address"]]
+    commits = tuple(_commit(commit, address) for commit in fields["commits"])
+    return Receipt(**fields | {"address": address, "commits": commits})
 
 
-def _commit(fields: dict[str, Any]) -> Commit:
+def _commit(fields: dict[str, Any], address: Address) -> Commit:
     counts, usage = Counts(**fields["counts"]), Usage(**fields["usage"])
-    return Commit(**fields | {"counts": counts, "usage": usage})
+    commit = Commit(**fields | {"counts": counts, "usage": usage})
+    if commit.shard != address.shard:  # an object's commits are of its shards
+        return commit
+    # A driver remembers the shards that are committed: by the words that it has already.
+    return replace(commit, shard=address.shard, object=address.object)

@@ -1,8 +1,8 @@
 """Ask a model about every row of a shard: the one model map, whatever the role.
 
 A shard is carried through all its pending role stages on one engine before it is let go: its rows
-are read from the parts upstream, every row's dialogue runs at once (the engine bounds how many
-requests are in flight), and the outcomes are committed as one part a stage.
+are read from the parts upstream, every row's dialogue runs as soon as there is a place for it, the
+rows of the shard that came first before others, and the outcomes are committed as one part a stage.
 
 Promises: rows come out in the upstream's order, each with the role's fields or with the reason for
 which it was refused; a committed stage is not asked again; where another worker's commit won, its
@@ -14,20 +14,22 @@ configuration.
 """
 
 import asyncio
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from backtrans.dialogue import Reply
+from backtrans.conversing import Tally, converse
 from backtrans.earlier import answered
-from backtrans.engines.engine import Engine, EngineSettings
+from backtrans.engines.engine import MAX_IN_FLIGHT, Engine, EngineSettings
 from backtrans.engines.opening import open_engine
 from backtrans.errors import AccountingError, ConfigError, DialogueBroken
-from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.ledger import Commit, Ledger, stage_key
 from backtrans.meter import Meter
 from backtrans.models import Registry
 from backtrans.own_loop import together
+from backtrans.precedence import Precedence
 from backtrans.records import (
     DISTILLED,
     PAIR,
@@ -113,12 +115,15 @@ class AskWork:
         registry, cache, engine = Registry(store), Path(self.model_cache), self.engine
         adapters = {name: registry.located(path, cache) for name, path in engine.adapters.items()}
         found = replace(engine, model=registry.located(engine.model, cache), adapters=adapters)
-        ledger = Ledger(store)
-        return AskWorker(self.stages, self.run, ledger, open_engine(found), self.retry)
+        ledger, places = Ledger(store), found.max_in_flight
+        return AskWorker(self.stages, self.run, ledger, open_engine(found), self.retry, places)
 
 
 class AskWorker:
-    """Carries shards through the role stages, several at a time, on one engine."""
+    """Carries shards through the role stages, several at a time, on one engine.
+
+    It has `rows_at_once` rows in dialogue: as many as fill the engine, and some that wait there.
+    """
 
     def __init__(
         self,
@@ -127,6 +132,7 @@ class AskWorker:
         ledger: Ledger,
         engine: Engine,
         retry: Retry = NO_RETRY,
+        rows_at_once: int = MAX_IN_FLIGHT,
     ) -> None:
         self._stages = stages
         self._run = run
@@ -134,6 +140,8 @@ class AskWorker:
         self._engine = engine
         self._retry = retry
         self._meter = Meter()
+        self._precedence = Precedence(rows_at_once)
+        self._ranks = itertools.count()
 
     async def do(self, address: Address) -> tuple[list[Commit], int]:
         """Carry a shard through: a commit a stage, made or found, and how many were made.
@@ -142,16 +150,16 @@ class AskWorker:
         AccountingError, StoreError.
         """
         # Store calls block, so they go to threads: the other shards' requests keep flowing.
-        parts = Parts(self._ledger, address)
+        parts, rank = Parts(self._ledger, address), next(self._ranks)
         commits, made = [], 0
         for stage in self._stages:
             key = stage_key(stage.stage, stage.key_fingerprint, address.shard)
             commit = await asyncio.to_thread(self._ledger.commit_of, stage.stage, key)
             if commit is None:
-                commit, won = await self._ask(stage, key, address, parts)
+                commit, won = await self._ask(stage, key, address, parts, rank)
                 made += won
             elif self._retry.concerns(commit, self._run):
-                commit, again = await self._ask_again(stage, commit, address, parts)
+                commit, again = await self._ask_again(stage, commit, address, parts, rank)
                 made += again
             commits.append(commit)
         return commits, made
@@ -161,19 +169,18 @@ class AskWorker:
         self._engine.close()
 
     async def _ask(
-        self, stage: RoleStage, key: str, address: Address, parts: Parts
+        self, stage: RoleStage, key: str, address: Address, parts: Parts, rank: int
     ) -> tuple[Commit, bool]:
         """Ask about every row of a shard that has no answer, commit the part; say if this won."""
         tally = Tally()
-        with self._meter.running() as share:
-            lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
-            asked = joined(lead, others, address)
-            known = await asyncio.to_thread(self._answered, stage, address.shard, asked)
-            fresh = [row for row in asked if row["id"] not in known]
-            outcomes = await self._outcomes(stage, fresh, tally)
-            known |= {row["id"]: row for row in outcomes}
-            rows = [known[row["id"]] for row in asked]
-            part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
+        lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
+        asked = joined(lead, others, address)
+        known = await asyncio.to_thread(self._answered, stage, address.shard, asked)
+        fresh = [row for row in asked if row["id"] not in known]
+        outcomes, seconds = await self._outcomes(stage, fresh, tally, rank)
+        known |= {row["id"]: row for row in outcomes}
+        rows = [known[row["id"]] for row in asked]
+        part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
         commit, won = await asyncio.to_thread(
             self._ledger.settle,
             stage.stage,
@@ -183,7 +190,7 @@ class AskWorker:
             first_row=address.first_row,
             rows_in=len(lead),
             part=part,
-            usage=tally.usage(share.seconds),
+            usage=tally.usage(seconds),
             run=self._run,
             reads=tuple([await parts.name(upstream) for upstream in stage.upstream]),
         )
@@ -197,18 +204,17 @@ class AskWorker:
         return answered(self._ledger, stage.stage, stage.earlier, shard, asked, words)
 
     async def _ask_again(
-        self, stage: RoleStage, old: Commit, address: Address, parts: Parts
+        self, stage: RoleStage, old: Commit, address: Address, parts: Parts, rank: int
     ) -> tuple[Commit, bool]:
         """Ask about the rows to be retried alone; replace the part if one of them came through."""
         tally = Tally()
-        with self._meter.running() as share:
-            lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
-            before = (await asyncio.to_thread(self._ledger.read_part, old)).to_pylist()
-            due = {row["id"] for row in before if self._retry.is_due(row)}
-            asked = [row for row in joined(lead, others, address) if row["id"] in due]
-            if len(asked) != len(due):
-                raise AccountingError(f"{address.name}: a row that was refused is missing upstream")
-            outcomes = await self._outcomes(stage, asked, tally)
+        lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
+        before = (await asyncio.to_thread(self._ledger.read_part, old)).to_pylist()
+        due = {row["id"] for row in before if self._retry.is_due(row)}
+        asked = [row for row in joined(lead, others, address) if row["id"] in due]
+        if len(asked) != len(due):
+            raise AccountingError(f"{address.name}: a row that was refused is missing upstream")
+        outcomes, seconds = await self._outcomes(stage, asked, tally, rank)
         came = {row["id"]: row for row in outcomes if is_kept(row)}
         if not came:
             return old, False
@@ -220,79 +226,31 @@ class AskWorker:
             old,
             rows_in=len(lead),
             part=part,
-            usage=tally.usage(share.seconds),
+            usage=tally.usage(seconds),
             run=self._run,
         )
         parts.remember(commit, part)
         return commit, True
 
-    async def _outcomes(self, stage: RoleStage, asked: list[Row], tally: "Tally") -> list[Row]:
-        """Ask about rows at once, and build the part's rows of what came. Rows: N -> N."""
-        outcomes = await together([converse(stage.role, r, self._engine, tally) for r in asked])
-        return [
+    async def _outcomes(
+        self, stage: RoleStage, asked: list[Row], tally: Tally, rank: int
+    ) -> tuple[list[Row], float]:
+        """Ask about rows; return the part's rows, and the engine's seconds. Rows: N -> N."""
+        came = await together([self._outcome(stage.role, row, tally, rank) for row in asked])
+        rows = [
             outcome_row(row["id"], outcome, stage, SCHEMAS[stage.stage])
-            for row, outcome in zip(asked, outcomes, strict=True)
+            for row, (outcome, _) in zip(asked, came, strict=True)
         ]
+        return rows, sum(seconds for _, seconds in came)
 
-
-class Tally:
-    """What replies cost, summed as they come."""
-
-    def __init__(self) -> None:
-        self._replies = 0
-        self._prompt_tokens = 0
-        self._cached_tokens = 0
-        self._output_tokens = 0
-        self._money = 0.0
-
-    def add(self, replies: list[Reply]) -> None:
-        """Count some replies; a refused one names a prompt's tokens, and no model has read them."""
-        self._replies += len(replies)
-        self._money += sum(reply.money for reply in replies)
-        replies = [reply for reply in replies if reply.refusal is None]
-        self._prompt_tokens += sum(reply.prompt_tokens for reply in replies)
-        self._cached_tokens += sum(reply.cached_tokens for reply in replies)
-        self._output_tokens += sum(reply.output_tokens for reply in replies)
-
-    def usage(self, seconds: float) -> Usage:
-        """Return the sums, with the engine's time that they took."""
-        return Usage(
-            requests=self._replies,
-            prompt_tokens=self._prompt_tokens,
-            cached_tokens=self._cached_tokens,
-            output_tokens=self._output_tokens,
-            seconds=seconds,
-            money=self._money,
-        )
-
-
-async def converse(role: Role, row: Row, engine: Engine, tally: Tally) -> Row | Reject:
-    """Carry one row's dialogue to its end: the role's fields, or its reject.
-
-    Raises: EngineDead; DialogueBroken where replies do not match requests, or the role ends with
-    neither fields nor a reject; whatever the role raises.
-    """
-    dialogue = role.converse(row)
-    try:
-        requests = next(dialogue)
-        while True:
-            replies = await engine.answer(requests)
-            if len(replies) != len(requests):
-                raise DialogueBroken(
-                    f"{role.version}, row {row['id']!r}: {len(requests)} requests were answered"
-                    f" by {len(replies)} replies"
-                )
-            tally.add(replies)
-            requests = dialogue.send(replies)
-    except StopIteration as end:
-        outcome = end.value
-    finally:
-        dialogue.close()
-    if not isinstance(outcome, dict | Reject):
-        raise DialogueBroken(
-            f"{role.version}, row {row['id']!r}: the role ended with {type(outcome).__name__}"
-        )
-    return outcome
+    async def _outcome(
+        self, role: Role, row: Row, tally: Tally, rank: int
+    ) -> tuple[Row | Reject, float]:
+        """Return what came of a row, and the engine's seconds that it took."""
+        async with self._precedence.place(rank):
+            with self._meter.running() as share:
+                outcome = await converse(role, row, self._engine, tally)
+        return outcome, share.seconds
 
 
 def outcome_row(row_id: str, outcome: Row | Reject, stage: RoleStage, schema: pa.Schema) -> Row:
