@@ -122,8 +122,7 @@ def read(ledger: Ledger, key: str, columns: list[str] | None = None) -> pa.Table
     """Return a table of a checkpoint. Raises: KeyMissing, StoreError."""
     data = ledger.store.get(key)
     try:
-        # One thread, as in Ledger.read_rows.
-        table = pq.ParquetFile(io.BytesIO(data)).read(columns=columns, use_threads=False)
+        table = decode(data, columns)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{key}: not a checkpoint (delete checkpoints/): {error}") from error
     for name in ("money", "attempts"):
@@ -132,6 +131,12 @@ def read(ledger: Ledger, key: str, columns: list[str] | None = None) -> pa.Table
             field = COMMITS.field(name)
             table = table.append_column(field, pa.array([0] * table.num_rows, field.type))
     return table.select(columns) if columns else table
+
+
+def decode(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """Return the table that a Parquet file's bytes hold. Raises: pyarrow's errors, OSError."""
+    # One thread, as in Ledger.read_rows.
+    return pq.ParquetFile(io.BytesIO(data)).read(columns=columns, use_threads=False)
 
 
 def commits_table(commits: Iterable[Commit]) -> pa.Table:

@@ -10,6 +10,7 @@ import pytest
 
 from backtrans.errors import BacktransError, CredentialsRefused, EngineDead, ModelError
 from backtrans.journal import Journal
+from backtrans.runtime import portions
 from backtrans.runtime.attempts import DIED, MAX_OPENINGS
 from backtrans.runtime.opening import open_runtime
 from backtrans.store import Store, StoreSettings
@@ -249,6 +250,27 @@ def test_several_poison_addresses_are_each_condemned(
         "done",
         "done",
     ]
+
+
+@with_each_death
+def test_in_large_portions_too_each_address_ends_in_one_receipt_whatever_befalls_its_neighbours(
+    kind: str, fate: str, carry: Carry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "MOST", 1)
+    settings = settings_in(tmp_path, in_flight=2)
+    fates = ["well"] * 40
+    fates[4], fates[5], fates[17] = "raises:always", f"{fate}:1", f"{fate}:always"
+    addresses = play(*fates)
+    assert len(portions.portions(addresses, settings)[0]) > 5
+    work = Play(tmp_path)
+    receipts = carry(work, addresses, settings)
+    given_up = {key for key, receipt in receipts.items() if receipt.outcome == "quarantined"}
+    assert given_up == {"k4", "k17"} == set(quarantined(settings))
+    assert {(r.outcome, len(r.commits)) for k, r in receipts.items() if k not in given_up} == {
+        ("done", 1)
+    }
+    # Where nothing died any more, nothing was delivered again.
+    assert all(len(work.remembered(f"calls-k{n}")) == 1 for n in range(30, 40))
 
 
 def test_closing_the_iterator_early_leaves_no_process_behind(
