@@ -34,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 class Usage:
     """What a part cost, summed over its rows. Units in the names; money in the prices'.
 
-    `seconds` are the worker's, shared among the shards that it had in flight: so they add up over
+    `seconds` are the worker's, shared among the rows in dialogue at once: so they add up over
     parts, and times the GPUs of a worker they are GPU-seconds. `attempts` are those that the run
     which committed it had begun at its shard by then, this one too; 0 where nobody counted.
     """

@@ -51,7 +51,7 @@ METRICS = (
         "counter",
         "seconds",
         _COMMIT,
-        "An engine's time, shared among what it had in flight.",
+        "An engine's time, shared among the rows that it had at once.",
     ),
     Metric(
         "backtrans_gpu_seconds", "counter", "seconds", _COMMIT, "That, times the GPUs of a worker."
