@@ -11,10 +11,9 @@ Does not know: which stages there are, or how a run does them (`pipeline`); how 
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from backtrans.accounts import Estimate, Plan, StageStatus, Status
+from backtrans.accounts import Estimate, Plan, StageStatus, Status, costs_of
 from backtrans.checkpoint import commits_in
 from backtrans.config import Config
-from backtrans.costs import Costs
 from backtrans.estimating import Estimator, estimate_of
 from backtrans.gpus import Gpu
 from backtrans.journal import Journal
@@ -27,7 +26,7 @@ from backtrans.redo import Redo
 from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
 from backtrans.repeats import Repeats, count_repeats
 from backtrans.resolution import Resolved
-from backtrans.snapshots import SPLITS, Snapshot, latest
+from backtrans.snapshots import SPLITS, latest
 from backtrans.standing import Standing
 from backtrans.store import Store
 from backtrans.work import Address
@@ -88,6 +87,9 @@ class Overview:
         shards, _ = standing.shards()
         stages = self._stages(standing, shards)
         snapshot = latest(self.ledger)
+        published = self.publication.is_of(snapshot, standing, shards)
+        pairs = {s: snapshot.rows[s] for s in SPLITS} if snapshot and published else {}
+        price = self.config.placement.prices.gpu_hour
         files = snapshot.files if snapshot else {}
         runs = self.journal.runs()
         last = runs[-1] if runs else None
@@ -101,26 +103,18 @@ class Overview:
             last["run"] if last else None,
             self.publication.lake_status(),
             estimate_of(runs, self.resolved.fingerprints),
-            self._costs(standing, shards, stages, snapshot),
+            costs_of(stages, self.gpus_each, price, pairs),
         )
 
     def _stages(self, standing: Standing, shards: list[Address]) -> list[StageStatus]:
         return [StageStatus.of(stage, standing.table(stage, shards)) for stage in self.reads]
 
-    def _costs(
-        self,
-        standing: Standing,
-        shards: list[Address],
-        stages: list[StageStatus],
-        snapshot: Snapshot | None,
-    ) -> Costs:
+    @property
+    def gpus_each(self) -> dict[str, float]:
+        """How many GPUs a worker takes, of each stage that asks a model."""
         placement, playing = self.config.placement, self.resolved.playing
-        gpus = {s: gpus_each(placement, playing[PARTS[s]].engine) for s in self.reads if s in PARTS}
-        published = self.publication.is_of(snapshot, standing, shards)
-        pairs = {s: snapshot.rows[s] for s in SPLITS} if snapshot and published else {}
-        price = placement.prices.gpu_hour
-        asked = {s.stage: s.cost(gpus[s.stage], price) for s in stages if s.stage in gpus}
-        return Costs(asked, pairs)
+        asking = [stage for stage in self.reads if stage in PARTS]
+        return {stage: gpus_each(placement, playing[PARTS[stage]].engine) for stage in asking}
 
     # ------------------------------------------------------------------ what the parts hold
 

@@ -240,7 +240,9 @@ class Pipeline(Overview):
         return self._end(summary, observer)
 
     def _begin(self, estimate: Estimate | None = None) -> str:
-        return runs.begin(self.journal, self.config, self.resolved, self.reads, estimate)
+        return runs.begin(
+            self.journal, self.config, self.resolved, self.reads, self.gpus_each, estimate
+        )
 
     def _end(self, summary: Summary, observer: Observer) -> Summary:
         """Record what a run came to; have the lake follow. Raises: RunIncomplete, BudgetSpent."""

@@ -8,7 +8,7 @@ Does not know: what a run does.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -40,10 +40,11 @@ def begin(
     journal: Journal,
     config: Config,
     resolved: Resolved,
-    stages: Iterable[str],
+    stages: Collection[str],
+    gpus_each: Mapping[str, float],
     estimate: Estimate | None = None,
 ) -> str:
-    """Record that a run begins; return its name."""
+    """Record that a run begins; return its name. `gpus_each`: GPUs of a worker, by asking stage."""
     run = new_run()
     record = {
         "run": run,
@@ -52,6 +53,7 @@ def begin(
         "models": resolved.models,
         "asked": resolved.asked,
         "fingerprints": resolved.fingerprints,
+        "gpus_each": dict(gpus_each),
         "started_at": _now(),
         "estimate": estimate and asdict(estimate),
     }
