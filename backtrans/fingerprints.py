@@ -19,7 +19,8 @@ from backtrans import rewriting
 from backtrans.corpus import similarity
 from backtrans.corpus.duplicates import LikenessSettings
 from backtrans.ledger import fingerprint
-from backtrans.recipe import Curate, Recipe, Select
+from backtrans.recipe import Curate, Recipe
+from backtrans.selection import Select
 from backtrans.stages import choose as choose_stage
 from backtrans.stages import deduplicate as deduplicate_stage
 from backtrans.stages import select as select_stage

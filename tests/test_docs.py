@@ -23,8 +23,9 @@ from backtrans.evaluation.settings import EvaluationFile
 from backtrans.judge.judged import JUDGED
 from backtrans.judge.settings import JudgeFile
 from backtrans.placement import Placement
-from backtrans.recipe import Curate, Recipe, Select
+from backtrans.recipe import Curate, Recipe
 from backtrans.roles.defences import Defences
+from backtrans.selection import Select
 from backtrans.snapshots import PUBLISHED
 from scripts import configuration, reference
 from tests.documents import DOCUMENTS, ROOT, commands
