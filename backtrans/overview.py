@@ -21,7 +21,8 @@ from backtrans.ledger import Commit, Ledger
 from backtrans.placement import gpus_each
 from backtrans.planning import planned
 from backtrans.publication import Publication
-from backtrans.records import REASONS, Row, is_kept
+from backtrans.reasons import REASONS
+from backtrans.records import Row, is_kept
 from backtrans.redo import Redo
 from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
 from backtrans.repeats import Repeats, count_repeats

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from backtrans.errors import ConfigError
 from backtrans.ledger import Commit, Ledger
 from backtrans.lineage import Lineage
-from backtrans.records import REASONS, RECIPE_REASONS
+from backtrans.reasons import REASONS, RECIPE_REASONS
 from backtrans.refused import checked
 from backtrans.resolution import Resolved
 from backtrans.retry import came_through

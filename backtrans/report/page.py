@@ -17,7 +17,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from backtrans.records import REASONS
+from backtrans.reasons import REASONS
 from backtrans.report import charts, marks
 from backtrans.report.charts import Chart
 from backtrans.report.figures import Lengths, Report, Sample
