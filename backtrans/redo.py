@@ -84,4 +84,4 @@ class Redo:
 
     def changing(self, *, needed: bool) -> AbstractContextManager[None]:
         """Have the ledger know that commits are taken back in this block, if any are."""
-        return self._ledger.changing() if needed else nullcontext()
+        return self._ledger.epochs.changing() if needed else nullcontext()
