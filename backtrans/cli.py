@@ -21,13 +21,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from backtrans import __version__, calibrating, keeping, learning, measuring, operating, showing
+from backtrans import __version__
+from backtrans.commands import calibrating, keeping, learning, measuring, operating, showing
+from backtrans.commands.learning import opened_rounds
+from backtrans.commands.showing import SAMPLE_ROWS, GpuName, show_status
+from backtrans.commands.terminal import ConfigPath, Log, opened, out, say, tell_failure
 from backtrans.errors import BacktransError, BudgetSpent, ConfigError, RunIncomplete
 from backtrans.gpus import gpu_of
-from backtrans.learning import opened_rounds
 from backtrans.progress import Shown
-from backtrans.showing import SAMPLE_ROWS, GpuName, show_status
-from backtrans.terminal import ConfigPath, Log, opened, out, say, tell_failure
 
 app = typer.Typer(
     no_args_is_help=True,

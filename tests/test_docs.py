@@ -13,11 +13,11 @@ import pytest
 import typer
 import yaml
 
-from backtrans import calibrating, keeping, learning, measuring, operating, showing
 from backtrans.analysis.complexity import TaggingFile
 from backtrans.audit.attacks import ATTACKS
 from backtrans.audit.perturbations import PERTURBATIONS
 from backtrans.cli import app
+from backtrans.commands import calibrating, keeping, learning, measuring, operating, showing
 from backtrans.config import Config, SelectorFile
 from backtrans.evaluation.settings import EvaluationFile
 from backtrans.judge.judged import JUDGED

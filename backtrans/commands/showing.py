@@ -16,6 +16,7 @@ from rich.console import Console
 
 from backtrans.accounts import Plan, Status
 from backtrans.advice import advice
+from backtrans.commands.terminal import ConfigPath, opened, out, say
 from backtrans.config import Config
 from backtrans.costs import figure
 from backtrans.errors import ConfigError
@@ -24,7 +25,6 @@ from backtrans.gpus import gpu_of
 from backtrans.pipeline import EVERY_STAGE
 from backtrans.refused import harmless, line
 from backtrans.snapshots import latest, numbered
-from backtrans.terminal import ConfigPath, opened, out, say
 
 app = typer.Typer()
 
