@@ -37,8 +37,7 @@ from backtrans.works import PARTS, Works
 class Overview:
     """One configuration over one root; `reads` has its stages in order, with what each reads.
 
-    `ray_auth_token` says whether the environment asks for Ray's token authentication; without it
-    a cluster that others can reach is refused.
+    `ray_auth_token` is for the work that a run maps (`Works`).
     """
 
     def __init__(
