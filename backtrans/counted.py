@@ -13,8 +13,8 @@ from backtrans.accounts import StageStatus, costs_of
 from backtrans.costs import Costs
 from backtrans.ledger import Ledger
 from backtrans.report import figures
+from backtrans.resolution import PARTS
 from backtrans.snapshots import Snapshot
-from backtrans.works import PARTS
 
 ASIDE = ("distill", "rewrite", "rescore")
 """Stages that lead to no row less in the splits: what they refuse, choose decides about."""

@@ -26,12 +26,12 @@ from backtrans.records import Row, is_kept
 from backtrans.redo import Redo
 from backtrans.refused import QUARANTINED, Refused, checked, checked_reason, given_up, refused_rows
 from backtrans.repeats import Repeats, count_repeats
-from backtrans.resolution import Resolved
+from backtrans.resolution import PARTS, Resolved
 from backtrans.snapshots import SPLITS, latest
 from backtrans.standing import Standing
 from backtrans.store import Store
 from backtrans.work import Address
-from backtrans.works import PARTS, Works
+from backtrans.works import Works
 
 
 class Overview:

@@ -26,7 +26,7 @@ from backtrans.models import Registered
 from backtrans.overview import Overview
 from backtrans.publication import Published
 from backtrans.redo import retried_reason
-from backtrans.resolution import Resolved
+from backtrans.resolution import PARTS, Resolved
 from backtrans.runtime.opening import open_runtime
 from backtrans.spending import Spending
 from backtrans.stages.ask import AskWork
@@ -35,7 +35,6 @@ from backtrans.trained import ROLES
 from backtrans.training.pairs import RoleName, TrainingPair
 from backtrans.walk import Walk, train_missing
 from backtrans.work import Address, Work
-from backtrans.works import PARTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,15 @@ from backtrans.thresholds import Selector, Thresholds
 from backtrans.trained import ROLES, Trained
 from backtrans.training.pairs import RoleName
 
+PARTS = {
+    "backtranslate": "backward",
+    "score": "forward",
+    "distill": "distill",
+    "rewrite": "rewrite",
+    "rescore": "forward",
+}
+"""Which of the recipe's models plays in each role stage."""
+
 MAX_EARLIER = 4
 """How many earlier recipes' answers are looked for. Source: this project's choice: each costs a
 pending shard one look in the ledger."""
@@ -133,16 +142,9 @@ class Resolved:
     @cached_property
     def asked(self) -> dict[str, str]:
         """Name what answers in each role stage: the role and its model, whatever is asked about."""
-        roles: dict[str, tuple[AnyRole, str]] = {
-            "backtranslate": (self.backtranslate, "backward"),
-            "score": (self.score, "forward"),
-            "distill": (self.distill, "distill"),
-            "rewrite": (self.rewrite, "rewrite"),
-            "rescore": (self.score, "forward"),
-        }
         return {
-            stage: fingerprint(_served_anywhere(role), self.models[part])
-            for stage, (role, part) in roles.items()
+            stage: fingerprint(_served_anywhere(self.role(stage)), self.models[part])
+            for stage, part in PARTS.items()
             if stage in self.stages
         }
 
@@ -175,6 +177,15 @@ class Resolved:
         return Thresholds(curate.a4, curate.a5, floors, curate.filter, selector)
 
     # ------------------------------------------------------------------ roles
+
+    def role(self, stage: str) -> "AnyRole":
+        """Return the role that a role stage carries through its dialogues."""
+        part = PARTS[stage]
+        if part == "backward":
+            return self.backtranslate
+        if part == "forward":
+            return self.score
+        return self.rewrite if part == "rewrite" else self.distill
 
     @cached_property
     def backtranslate(self) -> Backtranslate:
