@@ -4,6 +4,7 @@ Plain data; how it is shown is the command line's affair, how it comes about the
 """
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -107,6 +108,24 @@ class StageStatus:
                 rejects[reason] += rows
         sums = {name: pc.sum(commits[name]).as_py() or 0 for name in _SUMMED}
         return cls(stage, shards=commits.num_rows, rejects=dict(rejects.most_common()), **sums)
+
+
+def costs_of(
+    stages: Iterable[StageStatus],
+    gpus_each: Mapping[str, float],
+    gpu_hour_price: float,
+    pairs: Mapping[str, int],
+) -> Costs:
+    """Return what stages cost, for so many pairs of each split.
+
+    `gpus_each` says of each stage that asks a model how many GPUs its workers take; what the
+    others took is in no cost.
+    """
+    asking = (each for each in stages if each.stage in gpus_each)
+    return Costs(
+        {each.stage: each.cost(gpus_each[each.stage], gpu_hour_price) for each in asking},
+        dict(pairs),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Committed:
         """Find the newest checkpoint. `fingerprints`: of each stage's part of the recipe."""
         self._ledger = ledger
         self._fingerprints = dict(fingerprints)
-        self._epoch = ledger.epoch()
+        self._epoch = ledger.epochs.last()
         # While commits are taken back somewhere, no checkpoint is believed, and none is written.
         self._checkpoint = None if self._epoch is None else newest(ledger, self._epoch)
         self._shards: dict[str, set[str]] = {}  # known to be committed
@@ -190,7 +190,7 @@ class Committed:
         stamped = {(row["url"], row["stamp"]) for row in rows if row["stamp"]}
         if not self._more and stamped <= self._stamped.keys():
             return
-        if self._epoch is None or self._ledger.epoch() != self._epoch:
+        if self._epoch is None or self._ledger.epochs.last() != self._epoch:
             return  # nobody may believe it
         tables = {stage: self.table(stage, shards) for stage in self._fingerprints}
         table = pa.Table.from_pylist(rows, schema=OBJECTS)

@@ -19,6 +19,7 @@ from backtrans.export import PREFERENCE, export
 from backtrans.generations import FOLDER, loose_entries
 from backtrans.models import FOLDER as MODELS
 from backtrans.models import Registry
+from backtrans.overview import Overview
 from backtrans.pipeline import EVERY_STAGE, Pipeline
 from backtrans.purge import Purged, find, purge
 from backtrans.snapshots import (
@@ -45,15 +46,15 @@ class Reach:
     objects: list[str]  # of the present corpus, as a whole
 
 
-def reach(pipeline: Pipeline, gone: Withdrawn) -> Reach:
+def reach(job: Overview, gone: Withdrawn) -> Reach:
     """Say what a takedown concerns. Reads every select part, and touches nothing."""
-    standing = pipeline.standing()
+    standing = job.standing()
     listed = [*(found.info for found in standing.objects), *standing.withdrawn_objects]
     objects = [info for info in listed if info.key in gone.objects]
     shards = frozenset(standing.shards_of(objects))
-    every = snapshots(pipeline.ledger)
-    found = find(pipeline.ledger, gone, shards)
-    published = {s.number: _rows_of(pipeline, s, found.ids) for s in every}
+    every = snapshots(job.ledger)
+    found = find(job.ledger, gone, shards)
+    published = {s.number: _rows_of(job, s, found.ids) for s in every}
     return Reach(found.rows, published, [info.key for info in objects])
 
 
@@ -91,25 +92,25 @@ def purge_withdrawn(
     return purged, [holder.number for holder in holders]
 
 
-def plan_expiry(pipeline: Pipeline, keep: int, older_than_seconds: float) -> Expiry:
+def plan_expiry(job: Overview, keep: int, older_than_seconds: float) -> Expiry:
     """Say what goes when all but the last `keep` snapshots do that are older than that."""
-    ledger = pipeline.ledger
+    ledger = job.ledger
     every = snapshots(ledger)
     going = expired(every, keep, older_than_seconds, time.time())
-    shards, _ = pipeline.standing().shards()
-    recipe = pipeline.resolved.fingerprints
+    shards, _ = job.standing().shards()
+    recipe = job.resolved.fingerprints
     present = held([address.shard for address in shards], recipe)
     return expiry(ledger, every, going, _STAGE_NAMES, present, recipe)
 
 
-def orphans(pipeline: Pipeline, older_than_seconds: float) -> list[str]:
+def orphans(job: Overview, older_than_seconds: float) -> list[str]:
     """Return what late or broken attempts left, older than that: nothing names it.
 
     Parts, temporary files, files of splits, what an expiry left of an index, files of models that
     were not registered, and what trainings left in which nothing was put since. A part that a
     snapshot's manifest names is none, though its commit may have been replaced.
     """
-    ledger = pipeline.ledger
+    ledger = job.ledger
     every = snapshots(ledger)
     named = parts_named(ledger, every)
     now = time.time()
@@ -161,16 +162,16 @@ def write_export(
     return export(read(pipeline.ledger, snapshot, split), form, out, tags=tags, seed=seed)
 
 
-def exported(pipeline: Pipeline, number: int | None = None) -> Snapshot:
+def exported(job: Overview, number: int | None = None) -> Snapshot:
     """Return the snapshot that an export reads. Raises: ConfigError, StoreError."""
-    ledger = pipeline.ledger
+    ledger = job.ledger
     snapshot = latest(ledger) if number is None else numbered(ledger, number)
     if snapshot is None:
         raise ConfigError("no snapshot published yet: there is nothing to export")
     return snapshot
 
 
-def _rows_of(pipeline: Pipeline, snapshot: Snapshot, ids: set[str]) -> int:
+def _rows_of(job: Overview, snapshot: Snapshot, ids: set[str]) -> int:
     """Count the rows of a snapshot that have one of these ids."""
-    tables = read_split(pipeline.ledger, snapshot, snapshot.widest)
+    tables = read_split(job.ledger, snapshot, snapshot.widest)
     return sum(len(ids.intersection(rows["id"].to_pylist())) for rows in tables)

@@ -59,7 +59,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an engine did not answer: `reason` is a key of `records.REASONS`."""
+    """Why an engine did not answer: `reason` is a key of `reasons.REASONS`."""
 
     reason: Literal["prompt_too_long", "refused"]
     detail: str

@@ -29,14 +29,13 @@ from backtrans.ledger import Ledger, index_key
 from backtrans.places import read_at_once
 from backtrans.recipe import Model
 from backtrans.records import Row, is_kept
-from backtrans.resolution import AnyRole, Resolved
+from backtrans.resolution import PARTS, Resolved
 from backtrans.roofline import EFFICIENCY, floor_seconds
 from backtrans.sampled import Sample, sample, spread_over
 from backtrans.serving import answers
 from backtrans.stages.select import SelectWork
 from backtrans.standing import Standing
 from backtrans.store import ObjectInfo
-from backtrans.works import PARTS
 
 MIN_ROWS = 50
 """So many rows of a stage tell what one costs. Source: this project's choice: a mean over them is
@@ -238,7 +237,7 @@ class Estimator:
             model.max_model_tokens,
         )
         tally = Tally()
-        answers(engine, self._role(stage), rows_of, tally)
+        answers(engine, self._resolved.role(stage), rows_of, tally)
         usage, count = tally.usage(0.0), len(texts)
         return PerRow(
             usage.requests / count,
@@ -247,14 +246,6 @@ class Estimator:
             usage.output_tokens / count,
             f"a sample of {count:,} segments, in {ruler.unit}",
         )
-
-    def _role(self, stage: str) -> AnyRole:
-        resolved = self._resolved
-        if stage == "backtranslate":
-            return resolved.backtranslate
-        if stage in ("score", "rescore"):
-            return resolved.score
-        return resolved.rewrite if stage == "rewrite" else resolved.distill
 
     def _ruler(self, model: Model) -> Ruler:
         """Return what a model's tokens are counted with; by words, scaled, where it is not here."""

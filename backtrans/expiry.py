@@ -80,7 +80,7 @@ def expiry(
 
 def expire(ledger: Ledger, what: Expiry) -> None:
     """Take it away, what names others first."""
-    with ledger.changing() if what.commits else nullcontext():
+    with ledger.epochs.changing() if what.commits else nullcontext():
         for snapshot in what.snapshots:
             forget(ledger, snapshot)
         for key in what.indexes:

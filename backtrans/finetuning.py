@@ -1,4 +1,4 @@
-"""The training half of a recipe: what models are made of, and how. All of it decides the result.
+"""The training part of a recipe: what models are made of, and how. All of it decides the result.
 
 Promises: a value that is not named is the preset's, or the default of `training/settings.py`, where
 each has its source.

@@ -6,8 +6,6 @@ The layout under the root:
     commits/<stage>/<key>.json                put_new: the first commit of a key wins
     indexes/<key>.json                        the shards that one input object was cut into
     replaced/<stage>/<key>.json               a commit that was replaced, at least once
-    epochs/<n>.json                           put_new: what was known of commits may not hold
-    changing/<name>.json                      there while commits are taken back or replaced
 
 Promises (DESIGN laws 1 to 3, 5): a part is committed only when its rows are accounted for; readers
 go by commits, never by listings of parts; a late attempt leaves an orphan that nothing reads and
@@ -16,12 +14,12 @@ one is not. What is committed stays so, but for `retract` and `replace`, which a
 and between two epochs; a commit names the parts that it was made from, so that one made from a part
 that has been replaced since is told from one that holds.
 
-Does not know: Ray, engines, what a stage does, the configuration; what becomes of runs (`journal`).
+Does not know: Ray, engines, what a stage does, the configuration; how long what was known of
+commits holds (`epochs`); what becomes of runs (`journal`).
 """
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -43,6 +41,7 @@ from backtrans.entries import (
     index_key,
     stage_key,
 )
+from backtrans.epochs import CHANGING, Epochs
 from backtrans.errors import KeyMissing, PartUnreadable, StoreError
 from backtrans.meter import ATTEMPT
 from backtrans.places import names, place, read_at_once
@@ -59,15 +58,13 @@ __all__ = [
     "stage_key",
 ]
 
-CHANGING = "changing/"
-"""Where there is a mark for everyone who takes commits back or replaces them."""
-
 
 class Ledger:
     """The record of what is done, over one store."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.epochs = Epochs(store)
 
     def committed(self, stage: str) -> set[str]:
         """Return the keys committed in a stage, by one listing."""
@@ -184,33 +181,6 @@ class Ledger:
     def retract(self, stage: str, key: str) -> None:
         """Take a commit back, in an epoch begun before: its part becomes an orphan."""
         self.store.delete(_commit_key(stage, key))
-
-    @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Take commits back, or replace them, in this block: what was known of them ends here.
-
-        Who keeps what it knows of commits keeps the epoch beside it, looked up before they were,
-        and trusts nothing that was found while there was none. Killed in the block, that stays so
-        until `sweep` removes the mark.
-        """
-        mark = f"{CHANGING}{uuid4().hex}.json"
-        self.store.put_new(mark, b"{}")
-        number = max(self._epochs(), default=0) + 1
-        while not self.store.put_new(f"epochs/{number}.json", b"{}"):
-            number += 1
-        try:
-            yield
-        finally:
-            self.store.delete(mark)
-
-    def epoch(self) -> int | None:
-        """Return the number of the last epoch, 0 before the first; None while commits change."""
-        # The epochs first: a change that begins after the second look has an epoch of its own.
-        number = max(self._epochs(), default=0)
-        return None if any(True for _ in self.store.list(CHANGING)) else number
-
-    def _epochs(self) -> Iterator[int]:
-        return map(int, names(self.store, "epochs/"))
 
     @staticmethod
     def part_key(stage: str, key: str, attempt: str) -> str:

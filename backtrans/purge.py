@@ -76,7 +76,7 @@ def purge(ledger: Ledger, stages: list[str], found: Found, run: str) -> Purged:
     """
     done = Purged()
     replaced: dict[str, str] = {}  # part -> the part in its place
-    with ledger.changing():
+    with ledger.epochs.changing():
         for stage in stages:
             for commit in list(ledger.commits(stage)):
                 if commit.shard not in found.shards:

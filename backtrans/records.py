@@ -16,122 +16,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from backtrans.reasons import REASONS
+
 Row = dict[str, Any]
 """One row of a part: the keys of its schema, plain Python values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row refused: `reason` is a key of `REASONS`, `detail` says what was seen."""
+    """A row refused: `reason` is a key of `reasons.REASONS`, `detail` says what was seen."""
 
     reason: str
     detail: str = ""
 
     def __post_init__(self) -> None:
         if self.reason not in REASONS:
-            raise ValueError(f"unknown reject reason {self.reason!r}; add it to records.REASONS")
+            raise ValueError(f"unknown reject reason {self.reason!r}; add it to reasons.REASONS")
 
-
-REASONS: dict[str, str] = {
-    # reading
-    "unreadable_line": "a line that is not a JSON object, or nests too deep, or holds NaN",
-    "invalid_utf8": "a line or value that is not UTF-8",
-    "unreadable_rest": "the object broke off here; the rows before it were read",
-    "text_missing": "no text field, or null",
-    "text_not_string": "the text field holds something that is not a string",
-    "line_too_long": "a line over the reader's byte limit",
-    "unreadable_row_group": "a row of a Parquet row group that cannot be decoded",
-    "provenance_too_long": "id, source, url, dates and metadata together over the reader's limit",
-    "unreadable_value": "metadata that has no Python value, or no JSON text",
-    "page_too_large": "a web page over the reader's byte limit",
-    "not_answered": "an archived answer whose status is not 200 to 299",
-    "not_text": "an archived record that is neither HTML nor plain text",
-    "undecodable_body": "an archived body whose content or transfer encoding cannot be undone",
-    # selecting
-    "text_empty": "nothing but white space",
-    "too_short": "fewer characters than the recipe's min_chars",
-    "too_long": "more characters than the recipe's max_chars",
-    "no_segment": "no piece between its headers could be a response; the detail counts why",
-    "taken_down": "withdrawn by a takedown before it was read",
-    "opted_out_domain": "from a domain on the recipe's list of those that opted out",
-    "opted_out": "its metadata says that it opted out of such use",
-    "blocked_domain": "from a domain on the recipe's blocklist",
-    "blocked_url": "its URL is on the recipe's blocklist",
-    "licence_not_allowed": "a licence that the recipe does not allow, or none said",
-    "perplexity_bucket": "in none of the recipe's perplexity buckets",
-    "perplexity_high": "a perplexity over the recipe's bound",
-    "language_other": "in a language that the recipe does not allow",
-    "language_unsure": "its language is too uncertain",
-    "c4_lorem_ipsum": "holds lorem ipsum",
-    "c4_brace": "holds a curly brace",
-    "c4_few_sentences": "too few sentences in lines that C4 keeps",
-    "c4_removed_lines": "too much of it in lines that C4 removes",
-    "fineweb_unended_lines": "too few lines end with a terminal mark",
-    "fineweb_short_lines": "too many short lines",
-    "fineweb_duplicate_chars": "too many characters in lines that came before",
-    "fineweb_newlines": "too many newlines for its words, like a list",
-    "reinstruct_questions": "too many question marks",
-    "reinstruct_capitals": "too many words in capitals",
-    "reinstruct_pronouns": "too many personal pronouns",
-    "gopher_hashes": "too many hash marks for its words",
-    "gopher_ellipses": "too many ellipses for its words",
-    "gopher_few_stop_words": "too few different English stop words",
-    "gopher_few_words": "too few words",
-    "gopher_many_words": "too many words",
-    "gopher_short_words": "words too short on average",
-    "gopher_long_words": "words too long on average",
-    "gopher_few_letters": "too few words have a letter",
-    "gopher_bullet_lines": "too many lines begin with a bullet",
-    "gopher_ellipsis_lines": "too many lines end with an ellipsis",
-    "gopher_duplicate_paragraphs": "too many paragraphs came before in it",
-    "gopher_duplicate_paragraph_chars": "too many characters in paragraphs that came before in it",
-    "gopher_duplicate_lines": "too many lines came before in it",
-    "gopher_duplicate_line_chars": "too many characters in lines that came before in it",
-    "gopher_duplicate_ngrams": "too many characters in runs of words that came before in it",
-    "gopher_top_ngram": "one run of words takes up too many of its characters",
-    "personal_data": "personal data of a kind that the recipe drops",
-    "secret": "a password, key or token, where the recipe drops them",
-    "contaminated": "words of an evaluation set that the recipe names",
-    # deduplicating
-    "duplicate": "the same words as an earlier segment",
-    "near_duplicate": "almost the words of an earlier segment, by the recipe's threshold",
-    # asking
-    "prompt_too_long": "prompt and output together exceed the engine's context",
-    "refused": "the engine refused the request",
-    "instruction_empty": "the backward model wrote nothing",
-    "instruction_too_long": "more characters than the recipe's bound on an instruction",
-    "instruction_unfinished": "the backward model ran out of tokens before its end",
-    "instruction_void": "no word in the instruction",
-    "instruction_refuses": "the instruction declines, or speaks of itself as a model",
-    "instruction_leaks": "words of a prompt, of the rubric or of a chat template's markers in it",
-    "instruction_refers": "the instruction asks about a text that is not in it",
-    "digit_improbable": "no rating digit had a finite probability",
-    # curating
-    "below_a4": "expected score, or a selector's probability, under the A4 threshold",
-    "signal_missing": "a signal that the recipe's selector reads was not to be had",
-    "signal_below_floor": "a likelihood signal under the recipe's floor",
-    # rewriting
-    "rewrite_missing": "no [RES] in what the rewriting model wrote",
-    "rewrite_empty": "nothing between [RES] and [/RES]",
-    "rewrite_unfinished": "the rewriting model ran out of tokens, or wrote no [/RES]",
-    "rewrite_nested": "a [RES] within another",
-    "rewrite_repeated": "markers beside one [RES] and its [/RES]",
-    "answer_empty": "the distilled model wrote nothing",
-    "answer_unfinished": "the distilled model ran out of tokens before its end",
-    # choosing, where the recipe has no original stand in for a rewrite
-    "not_rewritten": "the rewriting model gave no rewrite; the stage before says why",
-    "rewrite_leaks": "the rewrite speaks of a draft or of a text that its reader does not have",
-    "rewrite_refuses": "the rewrite declines, or speaks of itself as a model",
-    "rewrite_novel": "more of the rewrite is new than the recipe's max_novelty",
-    "rewrite_too_short": "shorter against the original than the recipe's min_length_ratio",
-    "rewrite_too_long": "longer against the original than the recipe's max_length_ratio",
-    "rewrite_unscored": "the judge gave the rewrite no score",
-    # evaluating and analysing
-    "choice_improbable": "neither of the two responses had a finite probability",
-    "tags_malformed": "the tagging model wrote something other than a JSON list of tags",
-    "tags_unfinished": "the tagging model ran out of tokens before its end",
-}
-"""Every reason for which a row can be refused, with what it means. A part holds no other."""
 
 _OUTCOME = [("reject_reason", pa.string()), ("reject_detail", pa.string())]
 
@@ -290,27 +191,6 @@ def is_kept(row: Row) -> bool:
 def table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     """Build a part's table; columns that a row lacks are null. Rows: N -> N."""
     return pa.Table.from_pylist(list(rows), schema=schema)
-
-
-RECIPE_REASONS = (
-    "duplicate",
-    "near_duplicate",
-    "instruction_void",
-    "instruction_refuses",
-    "instruction_leaks",
-    "instruction_refers",
-    "below_a4",
-    "signal_missing",
-    "signal_below_floor",
-    "not_rewritten",
-    "rewrite_leaks",
-    "rewrite_refuses",
-    "rewrite_novel",
-    "rewrite_too_short",
-    "rewrite_too_long",
-    "rewrite_unscored",
-)
-"""Reasons that follow from what is there alone: to do such a row again gives the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from backtrans.errors import ConfigError
 from backtrans.ledger import Commit, Ledger
 from backtrans.lineage import Lineage
-from backtrans.records import REASONS, RECIPE_REASONS
+from backtrans.reasons import REASONS, RECIPE_REASONS
 from backtrans.refused import checked
 from backtrans.resolution import Resolved
 from backtrans.retry import came_through
@@ -84,4 +84,4 @@ class Redo:
 
     def changing(self, *, needed: bool) -> AbstractContextManager[None]:
         """Have the ledger know that commits are taken back in this block, if any are."""
-        return self._ledger.changing() if needed else nullcontext()
+        return self._ledger.epochs.changing() if needed else nullcontext()

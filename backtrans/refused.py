@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from backtrans.entries import Quarantined
 from backtrans.errors import ConfigError
 from backtrans.ledger import Commit, Ledger
-from backtrans.records import REASONS, Row
+from backtrans.reasons import REASONS
+from backtrans.records import Row
 
 QUARANTINED = "quarantined"
 """Stands among the reasons for a whole shard or object that the last run gave up."""

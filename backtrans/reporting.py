@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from backtrans import __version__, measured
+from backtrans import __version__, counted, measured
 from backtrans.accounts import StageStatus
 from backtrans.analysis.diversity import curve
 from backtrans.analysis.lengths import spread
@@ -52,9 +52,6 @@ meets the data sizes of 2408.04614 figure 3, 3,200 to 51,200, and small sets hav
 
 LENGTH_BINS = 24
 """Bars in a histogram of lengths. Source: this project's choice."""
-
-ASIDE = ("distill", "rewrite", "rescore")
-"""Stages that lead to no row less in the splits: what they refuse, choose decides about."""
 
 
 def gather(
@@ -95,7 +92,7 @@ def gather(
             gone |= rows.add(row["part"], row["taken_down"], there)
 
     told = record["recipe"]
-    refusals = _refusals(statuses)
+    refusals = counted.refusals(statuses)
     pace, by_run = paces(tables, runs)
     pairs = rows.pairs.drawn("")
     domains = rows.domains.most_common()
@@ -109,7 +106,7 @@ def gather(
         read_shards=len(drawn),
         withdrawn=rows.withdrawn,
         rows=snapshot.rows,
-        funnel=_funnel(_documents(ledger, manifest, told), statuses, snapshot, does),
+        funnel=counted.funnel(ledger, manifest, told, statuses, snapshot, does),
         refusals=refusals,
         rounds=rounds(ledger, runs, snapshot, sorted(drawn), gone),
         lengths=[
@@ -129,7 +126,8 @@ def gather(
         ],
         other_domains=len(domains[SHOWN_DOMAINS:]),
         other_domain_pairs=sum(count for _, count in domains[SHOWN_DOMAINS:]),
-        cost=cost(statuses, snapshot),
+        asked=counted.asked(statuses),
+        costs=counted.costs(statuses, record, snapshot),
         pace=pace,
         runs=by_run,
         since=_since(ledger, journal, snapshot, record),
@@ -153,78 +151,13 @@ def _sizes(pairs: int) -> list[int]:
     return sorted(sizes)
 
 
-def cost(statuses: Sequence[StageStatus], snapshot: Snapshot) -> figures.Cost:
-    """Return what the stages' commits cost, for the pairs of a snapshot."""
-    stages = [
-        figures.StageCost(
-            each.stage,
-            each.rows_in,
-            each.requests,
-            each.prompt_tokens,
-            each.cached_tokens,
-            each.output_tokens,
-            each.seconds,
-            each.money,
-        )
-        for each in statuses
-    ]
-    return figures.Cost(stages, snapshot.rows)
-
-
 def _of(table: pa.Table, shards: set[str]) -> pa.Table:
     return table.filter(
         pa.array([name in shards for name in table["shard"].to_pylist()], pa.bool_())
     )
 
 
-# ---------------------------------------------------------------------- the funnel
-
-
-def _documents(
-    ledger: Ledger, manifest: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any]
-) -> int | None:
-    """Count the documents of a snapshot's shards; None where an object's index is not there."""
-    size, left = recipe["corpus"]["shard_rows"], {row["shard"] for row in manifest}
-    total = 0
-    for index in ledger.indexes():
-        for number, shard in enumerate(index.shards):
-            if shard in left:
-                left.discard(shard)
-                total += min(size, index.rows - number * size)
-    return None if left else total
-
-
-def _funnel(
-    documents: int | None,
-    statuses: Sequence[StageStatus],
-    snapshot: Snapshot,
-    does: Mapping[str, str],
-) -> list[figures.Step]:
-    steps = []
-    if documents is not None:
-        steps.append(figures.Step("documents", documents, "read from the corpus"))
-    last = "choose" if "choose" in snapshot.fingerprints else "curate"
-    for each in statuses:
-        if each.stage not in ASIDE and each.stage != last:
-            steps.append(figures.Step(each.stage, each.kept, does[each.stage]))
-    for split, count in reversed(snapshot.rows.items()):
-        steps.append(figures.Step(split, count, _SPLITS[split]))
-    return steps
-
-
-_SPLITS = {
-    "all": "every scored pair that was published",
-    "A4": "the better pairs: published",
-    "A5": "the best pairs: published, and in A4 too",
-}
-
-
-def _refusals(statuses: Sequence[StageStatus]) -> list[figures.Refusals]:
-    return [
-        figures.Refusals(each.stage, reason, count, count / each.rows_in)
-        for each in statuses
-        for reason, count in sorted(each.rejects.items(), key=lambda one: (-one[1], one[0]))
-    ]
+# ---------------------------------------------------------------------- what looks into rows
 
 
 def _groups(

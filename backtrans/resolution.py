@@ -1,9 +1,10 @@
-"""A configuration, resolved: its models and roles, its stages, and the fingerprint of each.
+"""A configuration, resolved: its stages, its models by their content, and the roles they play.
 
-Promises: what decides a stage's result, and nothing else, enters its fingerprint, together with the
-fingerprints of what it reads; where and how things run enters none.
+Promises: a model is named by what decides its answers, wherever it lies and whatever it is called;
+what costs a look at a model's folder is looked at once, and when it is asked for.
 
-Does not know: how stages work (`works`), what is committed, what is pending.
+Does not know: what of it decides a stage's result (`fingerprints`), how stages work (`works`), what
+is committed, what is pending.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,8 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-from backtrans import rewriting
+from backtrans import fingerprints
 from backtrans.config import Config
-from backtrans.corpus import similarity
 from backtrans.corpus.duplicates import LikenessSettings
 from backtrans.dialogue import Generate
 from backtrans.engines.model_files import check_base, model_fingerprint
@@ -27,13 +27,19 @@ from backtrans.roles.lines import KeepLines
 from backtrans.roles.rewrite import Rewrite
 from backtrans.roles.score import Score
 from backtrans.serving import score_role
-from backtrans.stages import choose as choose_stage
-from backtrans.stages import deduplicate as deduplicate_stage
-from backtrans.stages import select as select_stage
 from backtrans.store import StoreSettings
 from backtrans.thresholds import Selector, Thresholds
 from backtrans.trained import ROLES, Trained
 from backtrans.training.pairs import RoleName
+
+PARTS = {
+    "backtranslate": "backward",
+    "score": "forward",
+    "distill": "distill",
+    "rewrite": "rewrite",
+    "rescore": "forward",
+}
+"""Which of the recipe's models plays in each role stage."""
 
 MAX_EARLIER = 4
 """How many earlier recipes' answers are looked for. Source: this project's choice: each costs a
@@ -126,16 +132,6 @@ class Resolved:
         """The stage whose kept rows are what is published."""
         return "choose" if self._recipe.rewrite.enabled else "curate"
 
-    @property
-    def _screened(self) -> tuple[Any, ...]:
-        """What decides which segments are kept, but for evaluation sets; not what is off."""
-        select = self._recipe.select
-        on = [
-            [family, asdict(getattr(select.filters, family))] for family in select.filters.families
-        ]
-        band = [select.segmentation, select.min_chars, select.max_chars]
-        return band, sorted(on), asdict(select.privacy)
-
     @cached_property
     def evaluations(self) -> EvaluationSettings:
         """The evaluation sets that no kept pair may hold."""
@@ -146,68 +142,19 @@ class Resolved:
     @cached_property
     def asked(self) -> dict[str, str]:
         """Name what answers in each role stage: the role and its model, whatever is asked about."""
-        roles: dict[str, tuple[AnyRole, str]] = {
-            "backtranslate": (self.backtranslate, "backward"),
-            "score": (self.score, "forward"),
-            "distill": (self.distill, "distill"),
-            "rewrite": (self.rewrite, "rewrite"),
-            "rescore": (self.score, "forward"),
-        }
         return {
-            stage: fingerprint(_served_anywhere(role), self.models[part])
-            for stage, (role, part) in roles.items()
+            stage: fingerprint(_served_anywhere(self.role(stage)), self.models[part])
+            for stage, part in PARTS.items()
             if stage in self.stages
         }
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What each stage depends on, hashed, with what its upstream depends on."""
-        recipe = self._recipe
-        reading = recipe.corpus.model_dump(exclude={"paths"})
-        screened = [*self._screened, self.evaluations.fingerprint()]
-        select = fingerprint(select_stage.VERSION, reading, *screened)
-        versions = (deduplicate_stage.VERSION, similarity.VERSION)
-        likeness = asdict(self.likeness) if self.likeness.near else None
-        deduplicate = fingerprint(*versions, likeness, select)
-        segments = deduplicate if recipe.deduplicate.enabled else select
-        backtranslate = fingerprint("backtranslate", self.asked["backtranslate"], segments)
-        score = fingerprint("score", self.asked["score"], backtranslate)
-        sets = self.evaluations.fingerprint()
-        found = {
-            "select": select,
-            "deduplicate": deduplicate,
-            "backtranslate": backtranslate,
-            "score": score,
-            "curate": fingerprint("curate", *self._judged, sets, score),
-        }
-        found |= self._written(found["curate"], sets)
+        found = fingerprints.of(
+            self._recipe, self.asked, self.likeness, self.evaluations.fingerprint()
+        )
         return {stage: found[stage] for stage in self.stages}
-
-    @property
-    def _judged(self) -> tuple[Any, ...]:
-        """What decides which pairs are kept; that there is a filter says nothing."""
-        curate = self._recipe.curate
-        found: dict[str, Any] = curate.model_dump(exclude={"filter", "selector"})
-        if isinstance(curate.selector, Selector):
-            found = {"floors": found["floors"], "selector": curate.selector.deciding()}
-        return (found,) if curate.filter else (found, "unfiltered")
-
-    def _written(self, curate: str, evaluations: str) -> dict[str, str]:
-        """Return the fingerprints of the stages that write, and of the choice among responses."""
-        asked, rewriter = self.asked, self._recipe.rewrite
-        found: dict[str, str] = {}
-        if "distill" in self.stages:
-            found["distill"] = fingerprint("distill", asked["distill"], curate)
-        if "rewrite" in self.stages:
-            found["rewrite"] = fingerprint("rewrite", asked["rewrite"], curate)
-            reads = [found["rewrite"]]
-            if "rescore" in self.stages:
-                found["rescore"] = fingerprint("rescore", asked["rescore"], found["rewrite"])
-                reads = [found["rescore"]]
-            taken = [asdict(rewriter.refuse), rewriter.fallback]
-            versions = (choose_stage.VERSION, rewriting.VERSION)
-            found["choose"] = fingerprint(*versions, taken, evaluations, *reads)
-        return found
 
     def key(self, stage: str, shard: str) -> str:
         """Return the key under which a stage commits a shard."""
@@ -230,6 +177,15 @@ class Resolved:
         return Thresholds(curate.a4, curate.a5, floors, curate.filter, selector)
 
     # ------------------------------------------------------------------ roles
+
+    def role(self, stage: str) -> "AnyRole":
+        """Return the role that a role stage carries through its dialogues."""
+        part = PARTS[stage]
+        if part == "backward":
+            return self.backtranslate
+        if part == "forward":
+            return self.score
+        return self.rewrite if part == "rewrite" else self.distill
 
     @cached_property
     def backtranslate(self) -> Backtranslate:

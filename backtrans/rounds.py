@@ -22,6 +22,7 @@ from backtrans.accounts import Observer, Summary
 from backtrans.errors import ConfigError, InputError
 from backtrans.ledger import Commit
 from backtrans.models import Registered
+from backtrans.overview import Overview
 from backtrans.pipeline import Pipeline
 from backtrans.records import Row, is_kept
 from backtrans.training.pairs import TrainingPair
@@ -130,28 +131,24 @@ MAX_ROUNDS = 100
 """Of a comparison: an end to it. Source: the papers have two."""
 
 
-def _best(pipeline: Pipeline, stage: str) -> list[TrainingPair]:
+def _best(job: Overview, stage: str) -> list[TrainingPair]:
     """Return A5 as a stage has it, as training pairs."""
     return [
         TrainingPair(row["instruction"], row["response"], augmented=True)
-        for row in pipeline.kept("A5", stage=stage)
+        for row in job.kept("A5", stage=stage)
     ]
 
 
-def _compared(
-    number: int, pipeline: Pipeline, before: Pipeline | None, trained_on: int | None
-) -> Round:
+def _compared(number: int, job: Overview, before: Overview | None, trained_on: int | None) -> Round:
     """Count a round's pairs, and compare them with those of the round before."""
     counts = {"A4": 0, "A5": 0}
     sums = _Correlation()
     pairs = same = 0
     gains, losses = _Samples(), _Samples()
     theirs = _by_shard(before) if before else {}
-    for shard, commit in _by_shard(pipeline).items():
-        rows = _rows(pipeline, commit)
-        earlier = (
-            {row["id"]: row for row in _rows(pipeline, theirs[shard])} if shard in theirs else {}
-        )
+    for shard, commit in _by_shard(job).items():
+        rows = _rows(job, commit)
+        earlier = {row["id"]: row for row in _rows(job, theirs[shard])} if shard in theirs else {}
         for row in rows:
             pairs += 1
             best = _is_best(row)
@@ -168,7 +165,7 @@ def _compared(
                 losses.add(row, old)
     found = Round(
         number,
-        pipeline.resolved.models["forward"],
+        job.resolved.models["forward"],
         trained_on,
         pairs,
         counts["A4"],
@@ -192,12 +189,12 @@ def _compared(
     )
 
 
-def _by_shard(pipeline: Pipeline) -> dict[str, Commit]:
-    return {commits[0].shard: commits[0] for commits in pipeline.standing().by_shard(["curate"])}
+def _by_shard(job: Overview) -> dict[str, Commit]:
+    return {commits[0].shard: commits[0] for commits in job.standing().by_shard(["curate"])}
 
 
-def _rows(pipeline: Pipeline, commit: Commit) -> list[Row]:
-    rows: list[Row] = pipeline.ledger.read_part(commit, _COLUMNS).to_pylist()
+def _rows(job: Overview, commit: Commit) -> list[Row]:
+    rows: list[Row] = job.ledger.read_part(commit, _COLUMNS).to_pylist()
     return rows
 
 

@@ -6,6 +6,7 @@ the one returned.
 Does not know: what is made, or of what.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from backtrans.errors import StoreError
 from backtrans.ledger import Commit, Ledger, Usage, stage_key
+from backtrans.records import Row
 from backtrans.work import Address
 
 
@@ -26,41 +28,61 @@ class Made:
     reads: tuple[str, ...]
 
 
-def settled(
-    ledger: Ledger,
-    stage: str,
-    fingerprint: str,
-    address: Address,
-    run: str,
-    make: Callable[[], Made],
-) -> tuple[list[Commit], int]:
-    """Return a shard's commit in a stage, made now unless it is there, and how many were made.
+class Settler:
+    """A worker that settles one shard after another in a stage; `make` is the stage's own part."""
 
-    Raises: what `make` raises; AccountingError, StoreError.
+    def __init__(
+        self,
+        ledger: Ledger,
+        stage: str,
+        fingerprint: str,
+        run: str,
+        make: Callable[[Address], Made],
+    ) -> None:
+        self._ledger = ledger
+        self._stage = stage
+        self._fingerprint = fingerprint
+        self._run = run
+        self._make = make
+
+    async def do(self, address: Address) -> tuple[list[Commit], int]:
+        """Return a shard's commit, made now unless it is there, and how many were made.
+
+        Raises: what making it raises; AccountingError, StoreError.
+        """
+        return await asyncio.to_thread(self._settle, address)
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+    def _settle(self, address: Address) -> tuple[list[Commit], int]:
+        key = stage_key(self._stage, self._fingerprint, address.shard)
+        if (found := self._ledger.commit_of(self._stage, key)) is not None:
+            return [found], 0
+        began = time.monotonic()
+        made = self._make(address)
+        commit, won = self._ledger.settle(
+            self._stage,
+            key,
+            shard=address.shard,
+            object_url=address.object,
+            first_row=address.first_row,
+            rows_in=made.rows_in,
+            part=made.part,
+            usage=Usage(seconds=time.monotonic() - began),
+            run=self._run,
+            reads=made.reads,
+        )
+        return [commit], int(won)
+
+
+def read_committed(
+    ledger: Ledger, stage: str, fingerprint: str, shard: str
+) -> tuple[Commit, list[Row]]:
+    """Return what a stage has committed of a shard, and its rows. Raises: StoreError where it has
+    committed nothing.
     """
-    key = stage_key(stage, fingerprint, address.shard)
-    if (found := ledger.commit_of(stage, key)) is not None:
-        return [found], 0
-    began = time.monotonic()
-    made = make()
-    commit, won = ledger.settle(
-        stage,
-        key,
-        shard=address.shard,
-        object_url=address.object,
-        first_row=address.first_row,
-        rows_in=made.rows_in,
-        part=made.part,
-        usage=Usage(seconds=time.monotonic() - began),
-        run=run,
-        reads=made.reads,
-    )
-    return [commit], int(won)
-
-
-def committed(ledger: Ledger, stage: str, fingerprint: str, shard: str) -> Commit:
-    """Return what a stage has committed of a shard. Raises: StoreError where it has not."""
     key = stage_key(stage, fingerprint, shard)
     if (commit := ledger.commit_of(stage, key)) is None:
         raise StoreError(f"{stage}/{key}: not committed, though a stage below was asked for it")
-    return commit
+    return commit, ledger.read_part(commit).to_pylist()

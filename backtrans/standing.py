@@ -16,8 +16,8 @@ import pyarrow as pa
 from backtrans.checkpoint import BATCH_ROWS, commits_in
 from backtrans.committed import Committed
 from backtrans.ledger import Commit, Ledger, index_key
-from backtrans.recipe import Corpus
 from backtrans.resolution import Resolved
+from backtrans.selection import Corpus
 from backtrans.snapshots import latest
 from backtrans.store import ObjectInfo, content_fingerprint, list_inputs
 from backtrans.takedown import withdrawn

@@ -18,9 +18,8 @@ from backtrans.corpus.screening import ScreenSettings
 from backtrans.corpus.span import SegmentSettings
 from backtrans.placement import Workers, gpus_each
 from backtrans.recipe import Model
-from backtrans.resolution import Resolved, model_name
+from backtrans.resolution import PARTS, Resolved, model_name
 from backtrans.retry import Retry
-from backtrans.roles.role import Role
 from backtrans.serving import engine_settings, without_adapter
 from backtrans.stages.ask import AskWork, RoleStage
 from backtrans.stages.choose import Choice, ChooseWork
@@ -33,15 +32,6 @@ from backtrans.stages.spread import SpreadWork
 from backtrans.takedown import Withdrawn
 from backtrans.upstream import Upstream
 from backtrans.work import RuntimeSettings
-
-PARTS = {
-    "backtranslate": "backward",
-    "score": "forward",
-    "distill": "distill",
-    "rewrite": "rewrite",
-    "rescore": "forward",
-}
-"""Which of the recipe's models plays in each role stage."""
 
 
 class Works:
@@ -170,15 +160,9 @@ class Works:
         self, stage: str, upstream: tuple[Upstream, ...], runs: Sequence[Mapping[str, Any]]
     ) -> RoleStage:
         resolved, part = self._resolved, PARTS[stage]
-        roles: dict[str, Role] = {
-            "backward": resolved.backtranslate,
-            "forward": resolved.score,
-            "distill": resolved.distill,
-            "rewrite": resolved.rewrite,
-        }
         return RoleStage(
             stage,
-            roles[part],
+            resolved.role(stage),
             resolved.fingerprints[stage],
             upstream,
             _label(resolved.playing[part], resolved.models[part]),

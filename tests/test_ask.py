@@ -20,7 +20,8 @@ from backtrans.engines.engine import EngineSettings
 from backtrans.engines.scripted import IMPROBABLE, ScriptedEngine
 from backtrans.errors import AccountingError, ConfigError, DialogueBroken, EngineDead, KeyMissing
 from backtrans.ledger import Commit, Ledger, stage_key
-from backtrans.records import REASONS, Reject, Row, is_kept
+from backtrans.reasons import REASONS
+from backtrans.records import Reject, Row, is_kept
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.role import Dialogue
 from backtrans.runtime.local import LocalRuntime

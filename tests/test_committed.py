@@ -106,7 +106,7 @@ def test_without_checkpoints_the_same_is_known(
 
 
 def test_a_checkpoint_of_an_earlier_epoch_is_not_believed(ran: Pipeline, tmp_path: Path) -> None:
-    with ran.ledger.changing():
+    with ran.ledger.epochs.changing():
         pass
     gone = next((tmp_path / "out/commits/curate").iterdir())
     gone.unlink()
@@ -118,18 +118,18 @@ def test_a_checkpoint_of_an_earlier_epoch_is_not_believed(ran: Pipeline, tmp_pat
 
 def test_epochs_are_counted_one_by_one_whoever_begins_them(store: Store) -> None:
     ledger = Ledger(store)
-    assert ledger.epoch() == 0
+    assert ledger.epochs.last() == 0
     for number in (1, 2, 3):
-        with ledger.changing():
-            assert ledger.epoch() is None
-        assert ledger.epoch() == number
+        with ledger.epochs.changing():
+            assert ledger.epochs.last() is None
+        assert ledger.epochs.last() == number
 
 
 def test_while_commits_change_no_checkpoint_is_believed_or_written(
     ran: Pipeline, tmp_path: Path
 ) -> None:
     before = {path.name for path in (tmp_path / "out/checkpoints").iterdir()}
-    changing = ran.ledger.changing()
+    changing = ran.ledger.epochs.changing()
     changing.__enter__()  # and it is killed there
     next((tmp_path / "out/commits/curate").iterdir()).unlink()
     assert ran.plan().stages[-1].pending == {"not done yet": 1}

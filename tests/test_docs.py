@@ -13,18 +13,19 @@ import pytest
 import typer
 import yaml
 
-from backtrans import calibrating, keeping, learning, measuring, operating, showing
 from backtrans.analysis.complexity import TaggingFile
 from backtrans.audit.attacks import ATTACKS
 from backtrans.audit.perturbations import PERTURBATIONS
 from backtrans.cli import app
+from backtrans.commands import calibrating, keeping, learning, measuring, operating, showing
 from backtrans.config import Config, SelectorFile
 from backtrans.evaluation.settings import EvaluationFile
 from backtrans.judge.judged import JUDGED
 from backtrans.judge.settings import JudgeFile
 from backtrans.placement import Placement
-from backtrans.recipe import Curate, Recipe, Select
+from backtrans.recipe import Curate, Recipe
 from backtrans.roles.defences import Defences
+from backtrans.selection import Select
 from backtrans.snapshots import PUBLISHED
 from scripts import configuration, reference
 from tests.documents import DOCUMENTS, ROOT, commands

@@ -619,14 +619,14 @@ def test_a_retracted_commit_is_none_and_may_be_made_again(ledger: Ledger) -> Non
 
 def test_epochs_count_up_also_when_many_change_at_once(ledger: Ledger) -> None:
     def change(_: int) -> None:
-        with ledger.changing():
-            assert ledger.epoch() is None
+        with ledger.epochs.changing():
+            assert ledger.epochs.last() is None
 
-    assert ledger.epoch() == 0
+    assert ledger.epochs.last() == 0
     change(0)
-    assert ledger.epoch() == 1
+    assert ledger.epochs.last() == 1
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(change, range(8)))
-    assert ledger.epoch() == 9
+    assert ledger.epochs.last() == 9
     change(0)
-    assert ledger.epoch() == 10
+    assert ledger.epochs.last() == 10

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
@@ -22,17 +22,10 @@ from backtrans.errors import InputError
 from backtrans.ledger import Ledger
 from backtrans.records import Row, is_kept
 from backtrans.standing import Standing
+from backtrans.thresholds import Feature, column_of
 
-FIGURES = (
-    "score",
-    "digit",
-    "entropy",
-    "off_digit_mass",
-    "min_token_logprob",
-    "mean_logprob",
-    "pmi",
-)
-"""What is kept of a judgement, by its columns in the splits; `score` is the expectation."""
+FIGURES = tuple(map(column_of, get_args(Feature)))
+"""What is kept of a judgement, by its columns in the splits: all that a selector may read of it."""
 
 RESPONSES = ("response", "generation", "output", "completion")
 """What a file may call the response; the first that a row has. Source: docs/splits.md, distilabel,

@@ -59,7 +59,7 @@ class Judged:
     min_token_logprob: float | None = None
     mean_logprob: float | None = None
     pmi: float | None = None
-    reject_reason: str | None = None  # a key of records.REASONS; null where there is a score
+    reject_reason: str | None = None  # a key of reasons.REASONS; null where there is a score
     reject_detail: str | None = None
     judges: tuple[Decision, ...] = ()
 

@@ -1,8 +1,8 @@
-"""Ask the adapters without vLLM: instructions, scores and likelihoods, on one CPU thread.
+"""Ask the forward adapter without vLLM: scores and likelihoods of pairs, on one CPU thread.
 
 For the calibration script, for tests and for the figures of the base's README; a run asks vLLM.
 
-Promises: the rows are what `verdict` reads; prompts are the roles' own; decoding is greedy.
+Promises: the rows are what `verdict` reads; prompts are the roles' own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,46 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backtrans.dialogue import Message
 from backtrans.microworld import curriculum
 from backtrans.microworld.curriculum import Example
 from backtrans.microworld.lora import hidden, merged_weights
-from backtrans.microworld.network import export, load
-from backtrans.microworld.tokenizer import BOS, END, SPEAKERS, Encoder
+from backtrans.microworld.network import load
+from backtrans.microworld.tokenizer import Encoder
 from backtrans.microworld.train_base import BATCH_ROWS, collate
-from backtrans.roles import backtranslate, score
+from backtrans.roles import score
 
 MEASURE_ROW_TOKENS = 512
-
-
-def backtranslations(
-    base: Path, adapter: Path, texts: Sequence[str], scratch: Path, batch: int = 64
-) -> list[str]:
-    """Return M_yx's greedy instruction for every text. Rows: N -> N."""
-    from transformers import AutoModelForCausalLM
-
-    encoder = Encoder(base)
-    scratch.mkdir(parents=True, exist_ok=True)
-    export(merged_weights(load(base), adapter), scratch)
-    model: Any = AutoModelForCausalLM.from_pretrained(scratch, dtype=torch.float32)
-    prompts = [_prompt(backtranslate.render(text), encoder) for text in texts]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    said = [""] * len(prompts)
-    for start in range(0, len(order), batch):
-        members = order[start : start + batch]
-        width = max(len(prompts[i]) for i in members)
-        ids = torch.zeros(len(members), width, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, i in enumerate(members):
-            ids[row, width - len(prompts[i]) :] = torch.tensor(prompts[i])
-            mask[row, width - len(prompts[i]) :] = 1
-        with torch.no_grad():
-            out = model.generate(ids, attention_mask=mask, max_new_tokens=48, do_sample=False)
-        for row, i in enumerate(members):
-            tail = [int(t) for t in out[row, width:]]
-            end = encoder.control[END]
-            said[i] = encoder.decode(tail[: tail.index(end)] if end in tail else tail).strip()
-    return said
 
 
 def judgements(
@@ -105,11 +74,3 @@ def _logits(
             chosen = marks[:, 1:] > 0
             logits = functional.linear(state[chosen], weights["embed"])
         yield logits, marks[:, 1:][chosen], ids[:, 1:][chosen]
-
-
-def _prompt(messages: Sequence[Message], encoder: Encoder) -> list[int]:
-    ids = [encoder.control[BOS]]
-    for message in messages:
-        ids.append(encoder.control[SPEAKERS[message.speaker]])
-        ids += [*encoder.text(message.content), encoder.control[END]]
-    return [*ids, encoder.control[SPEAKERS["assistant"]]]

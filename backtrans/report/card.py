@@ -18,7 +18,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from backtrans.records import REASONS
+from backtrans.reasons import REASONS
 
 BAR_WIDTH = 30
 """Characters of the longest bar. Source: this project's choice; a card's table has room for it."""

@@ -8,6 +8,8 @@ Does not know: where figures come from (`reporting`, `rows`), how they are drawn
 
 from dataclasses import dataclass, field
 
+from backtrans.costs import Costs
+
 Histogram = list[tuple[float, float, int]]
 """How many values lie from the first figure on and below the second; the last bound is included."""
 
@@ -37,8 +39,8 @@ class Refusals:
 
 
 @dataclass(frozen=True, slots=True)
-class StageCost:
-    """What the parts of a stage cost."""
+class Asked:
+    """What a stage's workers did: rows, and the requests and tokens of those that ask a model."""
 
     stage: str
     rows: int
@@ -46,36 +48,7 @@ class StageCost:
     prompt_tokens: int
     cached_tokens: int
     output_tokens: int
-    seconds: float  # of workers
-    money: float  # at endpoints' prices
-
-    @property
-    def tokens(self) -> int:
-        """Read and written together."""
-        return self.prompt_tokens + self.output_tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a snapshot's shards cost, all stages together, and how many pairs it was for."""
-
-    stages: list[StageCost]
-    pairs: dict[str, int]  # of each split
-
-    @property
-    def tokens(self) -> int:
-        """Read and written in all stages."""
-        return sum(each.tokens for each in self.stages)
-
-    @property
-    def seconds(self) -> float:
-        """Of workers, in all stages."""
-        return sum(each.seconds for each in self.stages)
-
-    @property
-    def money(self) -> float:
-        """At endpoints' prices."""
-        return sum(each.money for each in self.stages)
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +223,8 @@ class Report:
     domains: list[Domain]
     other_domains: int
     other_domain_pairs: int
-    cost: Cost
+    asked: list[Asked]
+    costs: Costs  # for the pairs of each split
     pace: RunPace | None
     runs: list[RunFigures]
     since: Since | None

@@ -17,7 +17,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from backtrans.records import REASONS
+from backtrans.reasons import REASONS
 from backtrans.report import charts, marks
 from backtrans.report.charts import Chart
 from backtrans.report.figures import Lengths, Report, Sample
@@ -98,12 +98,12 @@ def _tiles(report: Report) -> list[tuple[str, str, str]]:
     for split, count in report.rows.items():
         share = f"{count / first:.1%} of {first:,} {unit}" if first else ""
         found.append((f"pairs in {split}", f"{count:,}", share))
-    best = report.rows["A5"]
-    if report.cost.tokens and best:
-        found.append(("tokens a pair of A5", charts.number(report.cost.tokens / best), ""))
-    if best and report.cost.seconds:
-        each = charts.number(report.cost.seconds / best)
-        found.append(("worker seconds a pair of A5", each, "all stages"))
+    if (each := report.costs.per_pair.get("A5")) and each.tokens:
+        found.append(("tokens a pair of A5", charts.number(each.tokens), ""))
+        if each.gpu_seconds:
+            found.append(("GPU-seconds a pair of A5", charts.number(each.gpu_seconds), ""))
+        else:
+            found.append(("engine seconds a pair of A5", charts.number(each.engine_seconds), ""))
     if (judged := next((each for each in report.rounds if each.published), None)) is not None:
         found.append(("mean score", f"{judged.mean:.2f}", f"of {judged.pairs:,} pairs scored"))
     refused = sum(each.rows for each in report.refusals)

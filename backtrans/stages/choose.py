@@ -10,17 +10,16 @@ is of the response in it, where there is one; a threshold here costs no model ca
 models, nor how rows are gathered into splits.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
 from backtrans.corpus.contamination import NGrams
 from backtrans.errors import AccountingError
 from backtrans.evaluations import EvaluationSettings, index
-from backtrans.ledger import Commit, Ledger
+from backtrans.ledger import Ledger
 from backtrans.records import CHOSEN, JUDGEMENT, Reject, Row, is_kept, rejected, table
 from backtrans.rewriting import RefuseSettings, figures
-from backtrans.settling import Made, committed, settled
+from backtrans.settling import Made, Settler, read_committed
 from backtrans.store import Store, StoreSettings
 from backtrans.thresholds import Thresholds
 from backtrans.work import Address
@@ -144,51 +143,34 @@ class ChooseWork:
     uses_engine: bool = False
     gpus_each: float = 0.0
 
-    def open(self) -> "ChooseWorker":
+    def open(self) -> Settler:
         """Open the store in this process."""
-        return ChooseWorker(self, Ledger(Store(self.store)))
+        ledger = Ledger(Store(self.store))
+        make = _Choosing(self, ledger).make
+        return Settler(ledger, STAGE, self.choose_key, self.run, make)
 
 
-class ChooseWorker:
+class _Choosing:
     """Chooses in one shard after another."""
 
     def __init__(self, work: ChooseWork, ledger: Ledger) -> None:
-        self._work = work
         self._ledger = ledger
+        self._work = work
         self._evaluations = index(work.evaluations)
 
-    async def do(self, address: Address) -> tuple[list[Commit], int]:
-        """Choose in a shard unless that is done. Raises: StoreError where an upstream is missing,
-        AccountingError where it lacks a row.
-        """
-        return await asyncio.to_thread(self._do, address)
-
-    def close(self) -> None:
-        """Hold nothing."""
-
-    def _do(self, address: Address) -> tuple[list[Commit], int]:
-        work = self._work
-        return settled(
-            self._ledger, STAGE, work.choose_key, address, work.run, lambda: self._made(address)
-        )
-
-    def _made(self, address: Address) -> Made:
+    def make(self, address: Address) -> Made:
         work, ledger, shard = self._work, self._ledger, address.shard
-        curated = committed(ledger, "curate", work.curate_key, shard)
-        rewritten = committed(ledger, "rewrite", work.rewrite_key, shard)
+        curated, pairs = read_committed(ledger, "curate", work.curate_key, shard)
+        rewritten, rewrites = read_committed(ledger, "rewrite", work.rewrite_key, shard)
         reads, scores = [curated.part, rewritten.part], None
         if work.rescore_key is not None:
-            scored = committed(ledger, "rescore", work.rescore_key, shard)
-            scores = {row["id"]: {**row, "run": scored.run} for row in self._rows(scored)}
+            scored, rescored = read_committed(ledger, "rescore", work.rescore_key, shard)
+            scores = {row["id"]: {**row, "run": scored.run} for row in rescored}
             reads.append(scored.part)
-        pairs = [row for row in self._rows(curated) if is_kept(row)]
-        rewrites = {row["id"]: row for row in self._rows(rewritten)}
+        kept = [row for row in pairs if is_kept(row)]
+        by_id = {row["id"]: row for row in rewrites}
         try:
-            rows = choose(pairs, rewrites, scores, work.choice, self._evaluations)
+            rows = choose(kept, by_id, scores, work.choice, self._evaluations)
         except KeyError as error:
             raise AccountingError(f"{address.name}: row {error} is missing upstream") from error
-        return Made(table(rows, CHOSEN), len(pairs), tuple(reads))
-
-    def _rows(self, commit: Commit) -> list[Row]:
-        found: list[Row] = self._ledger.read_part(commit).to_pylist()
-        return found
+        return Made(table(rows, CHOSEN), len(kept), tuple(reads))

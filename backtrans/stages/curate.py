@@ -10,16 +10,13 @@ Promises: every scored pair comes out kept or refused; the order is the shard's;
 same pairs with the filter and without. Does not know models, nor how rows are gathered into splits.
 """
 
-import asyncio
 from dataclasses import dataclass
-
-import pyarrow as pa
 
 from backtrans.corpus.contamination import NGrams
 from backtrans.evaluations import EvaluationSettings, index
-from backtrans.ledger import Commit, Ledger
+from backtrans.ledger import Ledger
 from backtrans.records import CURATED, Reject, Row, is_kept, rejected, table
-from backtrans.settling import Made, committed, settled
+from backtrans.settling import Made, Settler, read_committed
 from backtrans.store import Store, StoreSettings
 from backtrans.thresholds import Thresholds
 from backtrans.work import Address
@@ -79,53 +76,33 @@ class CurateWork:
     uses_engine: bool = False
     gpus_each: float = 0.0
 
-    def open(self) -> "CurateWorker":
+    def open(self) -> Settler:
         """Open the store in this process."""
-        return CurateWorker(self, Ledger(Store(self.store)))
+        ledger = Ledger(Store(self.store))
+        make = _Curating(self, ledger).make
+        return Settler(ledger, STAGE, self.curate_key, self.run, make)
 
 
-class CurateWorker:
+class _Curating:
     """Curates one shard after another."""
 
     def __init__(self, work: CurateWork, ledger: Ledger) -> None:
-        self._work = work
         self._ledger = ledger
+        self._work = work
         self._evaluations = index(work.evaluations)
 
-    async def do(self, address: Address) -> tuple[list[Commit], int]:
-        """Curate a shard unless that is done. Raises: StoreError where an upstream is missing."""
-        return await asyncio.to_thread(self._do, address)
-
-    def close(self) -> None:
-        """Hold nothing."""
-
-    def _do(self, address: Address) -> tuple[list[Commit], int]:
-        work = self._work
-        return settled(
-            self._ledger,
-            STAGE,
-            work.curate_key,
-            address,
-            work.run,
-            lambda: self._made(address.shard),
-        )
-
-    def _made(self, shard: str) -> Made:
-        work, ledger = self._work, self._ledger
-        selected = committed(ledger, "select", work.select_key, shard)
-        paired = committed(ledger, "backtranslate", work.backtranslate_key, shard)
-        scored = committed(ledger, "score", work.score_key, shard)
-        segments, pairs, scores = map(self._kept, (selected, paired, scored))
+    def make(self, address: Address) -> Made:
+        work, ledger, shard = self._work, self._ledger, address.shard
+        selected, segments = read_committed(ledger, "select", work.select_key, shard)
+        paired, pairs = read_committed(ledger, "backtranslate", work.backtranslate_key, shard)
+        scored, scores = read_committed(ledger, "score", work.score_key, shard)
+        kept = [{**row, "run": scored.run} for row in scores if is_kept(row)]
         rows = curate(
-            {row["id"]: row for row in segments},
-            {row["id"]: row for row in pairs},
-            [{**row, "run": scored.run} for row in scores],
+            {row["id"]: row for row in segments if is_kept(row)},
+            {row["id"]: row for row in pairs if is_kept(row)},
+            kept,
             work.thresholds,
             self._evaluations,
         )
         reads = (selected.part, paired.part, scored.part)
-        return Made(table(rows, CURATED), len(scores), reads)
-
-    def _kept(self, commit: Commit) -> list[Row]:
-        part: pa.Table = self._ledger.read_part(commit)
-        return [row for row in part.to_pylist() if is_kept(row)]
+        return Made(table(rows, CURATED), len(kept), reads)

@@ -10,7 +10,6 @@ that it gets one after another.
 Does not know: how segments are compared; it trusts that all that it needs has been gathered.
 """
 
-import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,9 +18,9 @@ from dataclasses import dataclass
 from backtrans.corpus.similarity import estimated
 from backtrans.errors import StoreError
 from backtrans.generations import SPAN_BATCHES, Generation, Generations
-from backtrans.ledger import Commit, Ledger, stage_key
+from backtrans.ledger import Ledger, stage_key
 from backtrans.records import DEDUPLICATED, Reject, Row, is_kept, rejected, table
-from backtrans.settling import Made, settled
+from backtrans.settling import Made, Settler
 from backtrans.store import Store, StoreSettings
 from backtrans.work import Address
 
@@ -72,17 +71,19 @@ class DeduplicateWork:
     uses_engine: bool = False
     gpus_each: float = 0.0
 
-    def open(self) -> "DeduplicateWorker":
+    def open(self) -> Settler:
         """Open the store in this process, and read the records of the generations."""
-        return DeduplicateWorker(self, Ledger(Store(self.store)))
+        ledger = Ledger(Store(self.store))
+        make = _Deduplicating(self, ledger).make
+        return Settler(ledger, STAGE, self.stage_fingerprint, self.run, make)
 
 
-class DeduplicateWorker:
+class _Deduplicating:
     """Decides about one shard after another."""
 
     def __init__(self, work: DeduplicateWork, ledger: Ledger) -> None:
-        self._work = work
         self._ledger = ledger
+        self._select_key = work.select_key
         self._listed: dict[str, list[tuple[Generation, int, str]]] = {}
         for generation in Generations(ledger, work.stage_fingerprint).upto(work.generation):
             columns = (generation.shards[name].to_pylist() for name in ("shard", "batch", "part"))
@@ -91,25 +92,8 @@ class DeduplicateWorker:
         self._spans: OrderedDict[tuple[int, int], dict[str, Verdict]] = OrderedDict()
         self._lock = threading.Lock()
 
-    async def do(self, address: Address) -> tuple[list[Commit], int]:
-        """Decide about a shard unless that is done. Raises: StoreError where it cannot be."""
-        return await asyncio.to_thread(self._do, address)
-
-    def close(self) -> None:
-        """Hold nothing."""
-
-    def _do(self, address: Address) -> tuple[list[Commit], int]:
-        work = self._work
-        return settled(
-            self._ledger,
-            STAGE,
-            work.stage_fingerprint,
-            address,
-            work.run,
-            lambda: self._made(address.shard),
-        )
-
-    def _made(self, shard: str) -> Made:
+    def make(self, address: Address) -> Made:
+        shard = address.shard
         part = self._part(shard)
         rows = self._ledger.read_rows(part, ["id", "reject_reason"]).to_pylist()
         segments = [row["id"] for row in rows if is_kept(row)]
@@ -125,7 +109,7 @@ class DeduplicateWorker:
 
         Where that is no longer the one that counts, what is committed is stale, and is done again.
         """
-        key = stage_key("select", self._work.select_key, shard)
+        key = stage_key("select", self._select_key, shard)
         selected = self._ledger.commit_of("select", key)
         listed = [part for _, _, part in self._listed.get(shard, [])]
         if selected is None or not listed:

@@ -164,7 +164,7 @@ class SelectWorker:
         rows = merged(before, fresh, (*work.retry.reasons, BROKE_OFF))
         if outcomes(rows) == outcomes(before):
             return old, False
-        with ledger.changing():
+        with ledger.epochs.changing():
             if rows[-1]["row"] != before[-1]["row"] or ends_broken(before) != ends_broken(rows):
                 # The object's index knows nothing of the rows that follow, nor of later shards.
                 work.retry.retract_below(ledger, STAGE, old.shard)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from backtrans.calibration.tables import write_selector
 from backtrans.config import SelectorFile, checked, load
 from backtrans.errors import ConfigError
+from backtrans.fingerprints import judged
 from backtrans.pipeline import Pipeline
 from backtrans.records import Reject
 from backtrans.resolution import Resolved
@@ -208,5 +209,7 @@ def test_without_a_selector_a_recipe_judges_as_ever_and_so_is_its_fingerprint(
 ) -> None:
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(RECIPE))
     resolved = Resolved(load(tmp_path / "run.yaml"))
-    assert resolved._judged == ({"a4": 4.0, "a5": 4.5, "floors": {}},)
+    assert judged(load(tmp_path / "run.yaml").recipe.curate) == (
+        {"a4": 4.0, "a5": 4.5, "floors": {}},
+    )
     assert resolved.thresholds == Thresholds()

@@ -14,7 +14,7 @@ from backtrans.corpus.filters.lists import ListSettings
 from backtrans.corpus.filters.ordered import FAMILIES, FilterSettings, rules_of
 from backtrans.corpus.filters.reinstruct import REInstructSettings
 from backtrans.errors import ConfigError
-from backtrans.records import REASONS
+from backtrans.reasons import REASONS
 
 DOCS = Path(__file__).parents[2] / "docs/filters.md"
 LISTED = FilterSettings(

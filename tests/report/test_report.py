@@ -97,8 +97,32 @@ def test_the_funnel_leads_from_documents_to_a5(job: Pipeline, found: Report) -> 
 
 def test_what_a_pair_cost_is_all_that_was_spent(job: Pipeline, found: Report) -> None:
     stages = job.status().stages
-    assert found.cost.tokens == sum(s.prompt_tokens + s.output_tokens for s in stages) > 0
-    assert found.cost.pairs == found.rows
+    assert found.costs.whole.tokens == sum(s.prompt_tokens + s.output_tokens for s in stages) > 0
+    assert found.costs.pairs == found.rows
+
+
+def test_the_page_says_what_a_pair_took_of_gpus_and_money_as_status_does(tmp_path: Path) -> None:
+    gpus, prices = {"device": "gpu", "tensor_parallel": 2}, {"gpu_hour": 3.6}
+    pipeline = world.run(tmp_path, placement__engine=gpus, placement__prices=prices)
+    found = world.reported(pipeline)
+    assert found.costs == pipeline.status().costs
+    assert found.costs.whole.gpu_seconds == pytest.approx(2 * found.costs.whole.engine_seconds)
+    html = page(found).decode()
+    assert "GPU-seconds a pair of A5" in html
+    assert "money a pair" in html
+    assert world.reported(world.job(tmp_path)).costs == found.costs, "what the file says now"
+
+
+def test_a_run_whose_record_has_neither_gpus_nor_prices_cost_tokens_and_seconds(
+    tmp_path: Path,
+) -> None:
+    pipeline = world.run(tmp_path)
+    found = world.reported(pipeline)
+    record = pipeline.journal.run_of(found.run)
+    del record["gpus_each"], record["placement"]["prices"]
+    pipeline.journal.put_run(found.run, record)
+    assert world.reported(pipeline).costs == found.costs
+    assert "GPU-seconds" not in page(found).decode()
 
 
 def test_every_outcome_has_samples_with_all_that_is_known(job: Pipeline, found: Report) -> None:
@@ -200,7 +224,7 @@ def test_where_there_are_many_shards_some_are_read_and_the_page_says_so(
     monkeypatch.setattr(reporting, "READ_SHARDS", 2)
     some = world.reported(job)
     assert (some.read_shards, some.shards) == (2, found.shards)
-    assert (some.funnel, some.refusals, some.cost) == (found.funnel, found.refusals, found.cost)
+    assert (some.funnel, some.refusals, some.costs) == (found.funnel, found.refusals, found.costs)
     assert some.rounds[0].pairs < found.rounds[0].pairs
     assert f"are of 2 of {found.shards} shards" in page(some).decode()
 

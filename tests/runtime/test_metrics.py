@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from backtrans.records import REASONS
+from backtrans.reasons import REASONS
 from backtrans.runtime.metrics import KINDS, METRICS, Metric, exported
 from backtrans.runtime.ray_data import RayRuntime
 from backtrans.store import StoreSettings

@@ -19,7 +19,7 @@ from backtrans.records import Reject
 class Rule:
     """One condition that a candidate must meet."""
 
-    name: str  # a key of records.REASONS
+    name: str  # a key of reasons.REASONS
     source: str  # the paper and its section, or whose rule it is
     check: Callable[[Candidate], str | None]  # what was seen where the condition is not met
 

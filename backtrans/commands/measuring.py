@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from backtrans.commands.terminal import opened, out, say
 from backtrans.errors import ConfigError, InputError, RunIncomplete
 from backtrans.export import write_json
 from backtrans.records import Reject
 from backtrans.snapshots import latest, numbered, read_split
-from backtrans.terminal import opened, out, say
 
 if TYPE_CHECKING:
     from backtrans.analysis.pairs import Columns, PairSet

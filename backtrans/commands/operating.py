@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from backtrans.commands.terminal import ConfigPath, environment, say
 from backtrans.config import load
 from backtrans.engines.model_shape import shape_of
 from backtrans.errors import BacktransError
@@ -17,7 +18,6 @@ from backtrans.gpus import gpu_of
 from backtrans.refused import harmless
 from backtrans.runtime.submission import JobServer, check_server
 from backtrans.submitting import JOBS, submission
-from backtrans.terminal import ConfigPath, environment, say
 
 app = typer.Typer()
 

@@ -10,10 +10,10 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
+from backtrans.commands.terminal import ConfigPath, Log, opened, out
 from backtrans.progress import Shown
 from backtrans.refused import harmless
 from backtrans.rounds import Round, Rounds, Sample
-from backtrans.terminal import ConfigPath, Log, opened, out
 from backtrans.trained import ROLES
 
 app = typer.Typer()

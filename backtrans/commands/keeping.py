@@ -11,12 +11,12 @@ import typer
 
 from backtrans import custody
 from backtrans.changes import changes
+from backtrans.commands.terminal import ConfigPath, Log, opened, out, say
 from backtrans.errors import ConfigError
 from backtrans.expiry import expire as take_away
 from backtrans.progress import Shown
 from backtrans.snapshots import numbered, snapshots
 from backtrans.takedown import KINDS, asked, listed, record, takedowns, together
-from backtrans.terminal import ConfigPath, Log, opened, out, say
 
 app = typer.Typer()
 

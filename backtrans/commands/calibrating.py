@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from backtrans.commands.terminal import opened, out, say
 from backtrans.errors import ConfigError
 from backtrans.export import write_json
-from backtrans.terminal import opened, out, say
 
 if TYPE_CHECKING:
     from backtrans.calibration.labels import Labels

@@ -1,0 +1,1 @@
+"""The commands, by what people ask for; `cli` puts them together, with their exit codes."""
