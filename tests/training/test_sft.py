@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ import pytest
 
 from backtrans.engines.adapter_files import base_of
 from backtrans.engines.model_files import check_base, check_model, model_fingerprint
-from backtrans.errors import ModelError, TrainingDiverged
+from backtrans.errors import ModelError, StoreError, TrainingDiverged, TrainingFailed
 from backtrans.models import Registered
 from backtrans.store import Store, StoreSettings
-from backtrans.training.room import FOLDER, Room
+from backtrans.training import train as training
+from backtrans.training.job import Job
+from backtrans.training.pairs import gathered
+from backtrans.training.room import FOLDER, Failure, Room
 from tests.engines import tiny_model
 from tests.training.teaching import PAIRS, SETTINGS, SPREAD, folder_of, train_here
 
@@ -218,6 +222,47 @@ def test_a_loss_that_is_no_number_stops_and_the_last_good_checkpoint_stays(
     logged = json.loads((tmp_path / "last/trainer_state.json").read_text())["log_history"]
     assert all(math.isfinite(entry["loss"]) for entry in logged)
     assert not (tmp_path / "models").exists()
+
+
+@pytest.fixture
+def job(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """What the workers of a training are told, of which none is started."""
+    told: list[Job] = []
+    monkeypatch.setattr(training, "launch", lambda job, **_: told.append(job))
+    settings = StoreSettings(str(tmp_path / "root"))
+    with pytest.raises(TrainingFailed, match="without an error and without a model"):
+        training.train("backward", gathered(PAIRS), SETTINGS, training.Base(str(base)), settings)
+    return told[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "recorded"),
+    [
+        (ModelError("it is not here"), True, True),
+        (StoreError("it is away"), True, False),  # another attempt may find it there
+        (TrainingDiverged("loss is nan"), False, False),  # by the first worker
+    ],
+)
+def test_a_worker_of_several_does_not_end_in_silence_where_the_others_would_wait_for_it(
+    job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: bool, recorded: bool
+) -> None:
+    from backtrans.training import sft
+
+    trained: list[sft.Place] = []
+
+    def fails(job: Job, place: sft.Place, *rest: Any) -> None:
+        trained.append(place)
+        raise error
+
+    monkeypatch.setattr(sft, "_train", fails)
+    second = sft.Place(1, 2)
+    with pytest.raises(type(error)) if raised else nullcontext():
+        sft.work(job, second)
+    found = Room(Store(job.store), job.fingerprint).failure(job.launch)
+    assert found == (Failure(type(error).__name__, str(error)) if recorded else None)
+    if recorded:  # who is started anew does not try again
+        sft.work(job, sft.Place(0, 2))
+        assert trained == [second]
 
 
 def test_a_base_that_does_not_load_is_an_error_that_names_it(base: Path, tmp_path: Path) -> None:
