@@ -45,8 +45,13 @@ STAYING: dict[Fault, str] = {
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait a hundredth of what a run would wait."""
+    """Wait a hundredth of what a run would wait before an attempt."""
     monkeypatch.setattr("backtrans.s3_failures.FIRST_WAIT_SECONDS", 0.001)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait no longer than this for an answer. Where none is `SILENT` a slow one is no fault."""
     monkeypatch.setattr("backtrans.store_s3.READ_SECONDS", 0.3)
 
 
@@ -62,6 +67,7 @@ def always(fault: Fault) -> Schedule:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
 def test_a_fault_that_passes_changes_no_result(s3_settings: StoreSettings) -> None:
     with between(s3_settings, always(None)) as (settings, proxy):
         store = Store(settings)
@@ -81,6 +87,7 @@ def test_a_fault_that_passes_changes_no_result(s3_settings: StoreSettings) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
 def test_a_put_new_that_lost_to_another_says_so_through_every_fault(
     s3_settings: StoreSettings,
 ) -> None:
@@ -123,9 +130,10 @@ def calls(store: Store) -> list[Callable[[], object]]:
 def test_a_fault_that_stays_is_given_up_and_says_what_when_and_how_often(
     one_s3_settings: StoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backtrans.store_s3.READ_SECONDS", 0.05)
     with between(one_s3_settings, always(None)) as (settings, proxy):
         for fault, said in STAYING.items():
+            if fault == SILENT:
+                monkeypatch.setattr("backtrans.store_s3.READ_SECONDS", 0.05)
             for call in calls(Store(settings)):
                 proxy.follow(always(fault))
                 with pytest.raises(StoreError) as failed:
