@@ -189,9 +189,11 @@ def test_a_driver_killed_in_mid_training_takes_its_worker_along_and_the_next_goe
         assert driver.poll() is None, "it ended before it was killed"
         time.sleep(0.02)
     children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+    workers = [int(pid) for pid in children if _is_worker(int(pid))]
+    assert len(workers) == 1
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    while any(_is_worker(int(pid)) for pid in children):
+    while any(map(_is_worker, workers)):
         time.sleep(0.02)
     (name,) = (path.name for path in checkpoints.iterdir())
     assert Room(Store(StoreSettings(str(tmp_path))), name).last_step() > 0, "it has what to go on"
@@ -204,7 +206,7 @@ def test_a_driver_killed_in_mid_training_takes_its_worker_along_and_the_next_goe
 
 def _is_worker(pid: int) -> bool:
     try:
-        return b"backtrans.training.sft" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"tests.training.halting" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 
