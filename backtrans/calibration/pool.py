@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from backtrans import tabular
+from backtrans.analysis.pairs import HIGHEST, LOWEST, RESPONSES
 from backtrans.errors import InputError
 from backtrans.ledger import Ledger
 from backtrans.records import Row, is_kept
@@ -33,13 +34,6 @@ FIGURES = (
     "pmi",
 )
 """What is kept of a judgement, by its columns in the splits; `score` is the expectation."""
-
-RESPONSES = ("response", "generation", "output", "completion")
-"""What a file may call the response; the first that a row has. Source: docs/splits.md, distilabel,
-AlpacaEval, TRL."""
-
-LOWEST, HIGHEST = 1.0, 5.0
-"""Source: 2308.06259 table 19."""
 
 
 @dataclass(frozen=True, slots=True)
