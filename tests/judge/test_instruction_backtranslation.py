@@ -142,7 +142,7 @@ def test_a_closed_judge_judges_no_more_and_leaves_no_thread() -> None:
     asked.judge("Why?", "cheap=1")
     asked.close()
     asked.close()
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # what others left may end meanwhile
     with pytest.raises(EngineDead, match="closed"):
         asked.judge("Why?", "cheap=1")
 
