@@ -142,6 +142,7 @@ def between(settings: StoreSettings, schedule: Schedule) -> Iterator[tuple[Store
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # of callers that gave up, too: where it is full, nobody connects
 
     def handle_error(self, *_: object) -> None:
         """Say nothing of clients that went away before their answer."""

@@ -83,10 +83,14 @@ def test_a_run_goes_over_its_cap_by_no_more_than_what_was_in_flight(
         assert published(capped, split) == published(free, split)
 
 
-@pytest.mark.parametrize("in_flight", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize(
+    ("in_flight", "begun"), [pytest.param(1, {4}, marks=pytest.mark.slow), (3, {3, 4})]
+)
 def test_where_shards_cost_alike_a_run_goes_over_its_cap_by_one_of_them_at_most(
-    tmp_path: Path, in_flight: int
+    tmp_path: Path, in_flight: int, begun: set[int]
 ) -> None:
+    # Of three at once a fourth begins when the first is done, unless the second was as fast: two
+    # that are done and two that may be under way reach the cap.
     write_mixed(tmp_path, [130] * 7)
     free = over(tmp_path, in_flight, placement__root="free")
     free.run(Silent())
@@ -94,7 +98,9 @@ def test_where_shards_cost_alike_a_run_goes_over_its_cap_by_one_of_them_at_most(
     capped = over(tmp_path, in_flight, placement__budget={"tokens": int(3.5 * shard)})
     with pytest.raises(BudgetSpent):
         capped.run(Silent())
-    assert 3 * shard < sum(tokens_of_shards(capped)) < 4.5 * shard
+    costs = tokens_of_shards(capped)
+    assert len(costs) in begun
+    assert sum(costs) < 4.5 * shard
 
 
 def test_a_spent_budget_ends_in_4_and_says_which_what_was_spent_and_what_is_left(

@@ -27,6 +27,8 @@ from tests.jobs import (
 )
 
 DEADLINE_SECONDS = 60
+LOOK_SECONDS = 0.005
+"""Between two looks at what a driver has done, which else has to share a core with who looks."""
 
 DRAIN_SECONDS = 120
 """Within which a run that is told to stop has ended: the notice that a spot machine is given."""
@@ -181,6 +183,7 @@ def test_a_driver_killed_in_the_middle_loses_nothing_and_asks_nothing_again(
         deadline = time.monotonic() + DEADLINE_SECONDS
         while len(committed()) < kill_at and driver.poll() is None:
             assert time.monotonic() < deadline, "the driver made no progress"
+            time.sleep(LOOK_SECONDS)
         driver.send_signal(signal.SIGKILL)
         driver.wait()
         before = committed()
@@ -215,6 +218,7 @@ def test_a_driver_told_to_stop_while_an_engine_hangs_ends_in_time_and_the_next_o
         while not list((tmp_path / "out/commits/backtranslate").glob("**/*.json")):
             assert driver.poll() is None, driver.communicate()[1].decode()
             assert time.monotonic() < deadline, "the driver made no progress"
+            time.sleep(LOOK_SECONDS)
         driver.send_signal(signal.SIGTERM)
         _, said = driver.communicate(timeout=DRAIN_SECONDS)
     assert driver.returncode == 143

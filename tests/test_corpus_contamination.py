@@ -183,6 +183,8 @@ def test_a_name_that_would_not_be_read_back_is_a_config_error(name: str) -> None
 def test_impossible_lengths_and_equal_names_are_config_errors() -> None:
     with pytest.raises(ConfigError, match="min_words 14 to n 13"):
         NGrams.of([TEA], min_words=14)
+    with pytest.raises(ConfigError, match="at most 32,768 words"):
+        NGrams.of([], n=100_000)  # a text would be looked at in windows that are shorter
     with pytest.raises(ConfigError, match="same name"):
         NGrams.of([TEA, TEA])
 

@@ -408,6 +408,7 @@ def test_purged_at_any_point_of_an_unfinished_run_the_next_run_goes_on(
     with small_pieces(monkeypatch):
         with counting.on():
             run(tmp_path, placement__root="counted")
+        assert counting.changes > 40
         for nth in range(8, counting.changes, 5):
             root = f"cut-{nth}"
             with CutOff(nth).on(), pytest.raises(Cut):
@@ -431,6 +432,7 @@ def test_what_vanishes_or_is_withdrawn_while_copies_are_sought_stops_nothing(
         counting = CutOff()
         with counting.on():
             run(tmp_path, placement__root="counted")
+        assert counting.changes > 40
         for nth in range(14, counting.changes - 10, 9):
             with CutOff(nth).on(), pytest.raises(Cut):
                 run(tmp_path, placement__root=f"cut-{nth}")
@@ -510,7 +512,9 @@ def test_what_a_killed_expiry_leaves_of_an_index_is_swept_and_nothing_else(tmp_p
 def test_the_index_holds_no_text(tmp_path: Path) -> None:
     write_clusters(tmp_path)
     pipeline = run(tmp_path)
-    for key in index(pipeline):
+    keys = index(pipeline)
+    assert {key.split("/")[3] for key in keys} >= {"entries", "segments", "verdicts", "copies"}
+    for key in keys:
         data = pipeline.ledger.store.get(key)
         assert b"word1" not in data
         if key.endswith(".parquet"):

@@ -42,25 +42,52 @@ class Published:
         return Store(self.lake).url("x").removesuffix("/x")
 
 
-@pytest.fixture
-def out(tmp_path: Path, request: pytest.FixtureRequest, where: str) -> Published:
-    settings: StoreSettings = request.getfixturevalue(f"{where}_settings")
-    write_corpus(tmp_path)
+def published(folder: Path, settings: StoreSettings) -> Published:
+    """Run a small job whose corpus lies in a folder, and whose root is where the settings say."""
+    write_corpus(folder)
     changes: dict[str, Any] = {
         "placement__root": settings.root,
         "placement__lake": {"uri": settings.root + "-lake"},
     }
-    if where != "local":
+    if settings.endpoint_url:
         changes["placement__store"] = {
             "endpoint_url": settings.endpoint_url,
             "region": settings.region,
             "addressing": settings.addressing,
         }
-    pipeline = Pipeline(config(tmp_path, **changes))
+    pipeline = Pipeline(config(folder, **changes))
     pipeline.run(Silent())
     made = Published(pipeline)
     assert made.kept == made.rows["A4"] > made.rows["A5"] > 0
     return made
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Published]:
+    """What has been published where."""
+    return {}
+
+
+@pytest.fixture
+def out(
+    made: dict[str, Published],
+    where: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Published:
+    """What a job published, once for all tests of a place. To be looked at, not changed."""
+    settings: StoreSettings = request.getfixturevalue(f"{where}_settings")  # and credentials
+    if where not in made:
+        folder = tmp_path_factory.mktemp(where)
+        here = StoreSettings(str(folder / "root"))
+        made[where] = published(folder, here if where == "local" else settings)
+    return made[where]
+
+
+@pytest.fixture
+def own(tmp_path: Path, where: str, request: pytest.FixtureRequest) -> Published:
+    """What a job published for one test alone."""
+    return published(tmp_path, request.getfixturevalue(f"{where}_settings"))
 
 
 @pytest.fixture(params=["local", *S3_SERVERS])
@@ -148,15 +175,15 @@ def test_datasets_counts_the_parquet_of_each_split(
     assert {name: sum(1 for _ in rows) for name, rows in opened.items()} == out.rows
 
 
-def test_reading_a5_touches_no_file_of_a4(out: Published, duck: duckdb.DuckDBPyConnection) -> None:
-    place = Store(out.lake)
+def test_reading_a5_touches_no_file_of_a4(own: Published, duck: duckdb.DuckDBPyConnection) -> None:
+    place = Store(own.lake)
     others = [info.key for info in place.list("split=A4/")]
     assert others
     for key in others:
         place.put(key, b"no parquet: whoever reads this fails")
     query = "SELECT count(response) FROM delta_scan($t) WHERE split = 'A5'"
-    assert duck.execute(query, {"t": out.table}).fetchone() == (out.rows["A5"],)
-    table = polars.scan_delta(out.table, **polars_options(out))
-    assert table.filter(split="A5").select("response").collect().height == out.rows["A5"]
+    assert duck.execute(query, {"t": own.table}).fetchone() == (own.rows["A5"],)
+    table = polars.scan_delta(own.table, **polars_options(own))
+    assert table.filter(split="A5").select("response").collect().height == own.rows["A5"]
     with pytest.raises(duckdb.Error):
-        duck.execute("SELECT count(response) FROM delta_scan($t)", {"t": out.table})
+        duck.execute("SELECT count(response) FROM delta_scan($t)", {"t": own.table})

@@ -35,7 +35,9 @@ def embed(folder: Path, texts: Sequence[str], pooling: Pooling) -> Floats:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"  # the last token is then where the mask ends
-    most = min(MAX_TOKENS, getattr(model.config, "max_position_embeddings", MAX_TOKENS))
+    # A model may have more positions than it takes tokens: RoBERTa's begin behind its padding's.
+    positions = getattr(model.config, "max_position_embeddings", None) or MAX_TOKENS
+    most = min(MAX_TOKENS, positions, tokenizer.model_max_length)
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     found: dict[int, Any] = {}
     with torch.inference_mode():

@@ -19,12 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backtrans.evaluation.win_rate import COVERAGE
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-
-COVERAGE = 0.95
-"""Of the percentile interval."""
 
 SURE_Z = 1.6448536269514722
 """Source: the normal distribution: what lies under it has a probability of 95%."""

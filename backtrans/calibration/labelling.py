@@ -12,6 +12,7 @@ Does not know: the judge, scores.
 """
 
 import os
+import select
 import sys
 import termios
 import tty
@@ -29,6 +30,11 @@ from backtrans.refused import harmless
 KEYS = "1-5 or y/n: the label; s: skip; b: back; q: quit"
 TAB_COLUMNS = 4
 CONTROL_D = "\x04"
+ESCAPE = b"\x1b"
+
+ESCAPE_SECONDS = 0.05
+"""How far a key's bytes may be apart. Source: this project's choice: terminals send them at once,
+and nobody types that fast."""
 
 
 def label(sheet: Sheet, read_key: Callable[[], str], console: Console) -> int:
@@ -80,6 +86,8 @@ def keyboard() -> Iterator[Callable[[], str]]:
         # Past Python's own buffer, which would wait for a line.
         if not (key := os.read(source, 1)):
             raise EOFError
+        if key == ESCAPE:
+            key += _after_escape(source)
         return key.decode("ascii", errors="replace")
 
     if not os.isatty(source):
@@ -91,6 +99,21 @@ def keyboard() -> Iterator[Callable[[], str]]:
         yield read_key
     finally:
         termios.tcsetattr(source, termios.TCSADRAIN, before)
+
+
+def _after_escape(source: int) -> bytes:
+    """Read what a key sends behind an escape: "page up" sends `[5~`, and is no 5.
+
+    Source: ECMA-48, 5.4: after `[` or `O` all up to a byte from @ to ~; Linux's consoles have `[[`.
+    """
+    found = b""
+    while select.select([source], [], [], ESCAPE_SECONDS)[0] and (byte := os.read(source, 1)):
+        found += byte
+        if found[:1] not in (b"[", b"O") or (
+            len(found) > 1 and byte != b"[" and b"@" <= byte <= b"~"
+        ):
+            break
+    return found
 
 
 def _refused(sheet: Sheet, row: int, key: str) -> str | None:

@@ -70,6 +70,8 @@ class Sheet:
     header: list[str]
     rows: list[list[str]]
     separator: str = ","
+    numbers: list[int] = field(default_factory=list)
+    """Of the rows, in the file that was read. None once it is saved: blank rows are left out."""
     _places: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,9 +117,13 @@ class Sheet:
         why = "is out of range" if is_number else "is no label"
         raise InputError(f"{self.where(row)}: {said[:40]!r} {why}: 1 to 5, or y and n; s to skip")
 
+    def number(self, row: int) -> int:
+        """Count a row as a spreadsheet does: the header is row 1, and a blank row is one."""
+        return self.numbers[row] if self.numbers else row + 2
+
     def where(self, row: int) -> str:
-        """Name a row as a spreadsheet does: the header is row 1."""
-        return f"{self.path}: row {row + 2}"
+        """Name a row as a spreadsheet does."""
+        return f"{self.path}: row {self.number(row)}"
 
     def save(self) -> None:
         """Write the sheet, whole, over the one that is there. Raises: ConfigError."""
@@ -130,6 +136,7 @@ class Sheet:
                 file.write(text.getvalue().encode("utf-8-sig"))
         except OSError as error:
             raise ConfigError(f"{self.path}: cannot be written: {error}") from error
+        self.numbers = []
 
 
 def scale_of(label: str) -> str | None:
@@ -157,7 +164,8 @@ def read_sheet(path: Path) -> Sheet:
     missing = [name for name in ("id", "label") if header.count(name) != 1]
     if missing:
         raise InputError(f"{path}: row 1: needs the columns {' and '.join(missing)}, once each")
-    return Sheet(path, header, [cells for cells in lines[1:] if any(cells)], separator)
+    filled = {number: cells for number, cells in enumerate(lines[1:], start=2) if any(cells)}
+    return Sheet(path, header, list(filled.values()), separator, list(filled))
 
 
 # ---------------------------------------------------------------------- the scores beside it
@@ -246,8 +254,8 @@ def read_labels(path: Path, scores: Path | None = None) -> Labels:
         if name not in known:
             raise InputError(f"{sheet.where(row)}: the id {name[:40]!r} is not in {beside}")
         if name in met:
-            raise InputError(f"{sheet.where(row)}: the id of row {met[name] + 2} again")
-        met[name] = row
+            raise InputError(f"{sheet.where(row)}: the id of row {met[name]} again")
+        met[name] = sheet.number(row)
         if scale_of(label):
             pairs.append(
                 LabelledPair(name, label, known[name]["judgement"], known[name]["stratum"])

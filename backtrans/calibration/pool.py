@@ -18,6 +18,7 @@ from typing import Any, get_args
 import orjson
 
 from backtrans import tabular
+from backtrans.analysis.pairs import HIGHEST, LOWEST, RESPONSES
 from backtrans.errors import InputError
 from backtrans.ledger import Ledger
 from backtrans.records import Row, is_kept
@@ -26,13 +27,6 @@ from backtrans.thresholds import Feature, column_of
 
 FIGURES = tuple(map(column_of, get_args(Feature)))
 """What is kept of a judgement, by its columns in the splits: all that a selector may read of it."""
-
-RESPONSES = ("response", "generation", "output", "completion")
-"""What a file may call the response; the first that a row has. Source: docs/splits.md, distilabel,
-AlpacaEval, TRL."""
-
-LOWEST, HIGHEST = 1.0, 5.0
-"""Source: 2308.06259 table 19."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from backtrans.calibration.pool import HIGHEST, LOWEST, Scored
+from backtrans.analysis.pairs import HIGHEST, LOWEST
+from backtrans.calibration.pool import Scored
 
 EDGES = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
 """Where one stratum ends and the next begins. Source: this project's choice; A4 and A5 begin at two

@@ -35,6 +35,8 @@ MIN_WORDS = 8
 MAX_EXCERPT_CHARS = 120
 WINDOW_WORDS = 2**16
 """Words hashed at once: a few MiB, whatever a text's length."""
+MAX_N_WORDS = WINDOW_WORDS // 2
+"""Of the longest run: windows share that much, so that no run falls between two."""
 BATCH_WORDS = 2**18
 """Words of evaluation texts hashed at once."""
 
@@ -111,6 +113,8 @@ class NGrams:
         """
         if not 1 <= min_words <= n:
             raise ConfigError(f"min_words {min_words} to n {n}: no range")
+        if n > MAX_N_WORDS:
+            raise ConfigError(f"n {n:,}: runs have at most {MAX_N_WORDS:,} words")
         if len({each.name for each in sets}) < len(sets):
             raise ConfigError("two evaluation sets have the same name")
         texts = ((number, text) for number, row in enumerate(_rows(sets)) for text in row)

@@ -5,8 +5,12 @@ Promises: any text has an answer; what is no URL has the empty one, which is on 
 Does not know: what a list of URLs is for.
 """
 
+import re
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
+
+# Source: RFC 3986, 3 and 3.1. An address may hold "//" further on, in its path or its query.
+_BEFORE_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 
 
 def plain_url(url: str) -> str:
@@ -36,6 +40,6 @@ def domains_over(url: str) -> Iterator[str]:
 def _split(url: str) -> SplitResult:
     url = url.strip()
     try:
-        return urlsplit(url if "//" in url else f"//{url}")
+        return urlsplit(url if _BEFORE_HOST.match(url) else f"//{url}")
     except ValueError:  # not a URL, such as an open bracket for a host
         return urlsplit("")

@@ -27,6 +27,9 @@ from backtrans.training.room import Room
 LISTEN_SECONDS = 5.0
 """How often the driver looks how far the training is."""
 
+WORKER = "backtrans.training.sft"
+"""What a process of its own runs."""
+
 _TAIL_CHARS = 2000
 
 JOB = TypeAdapter(Job)
@@ -52,7 +55,7 @@ def _in_a_process(job: Job) -> str:
     """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "backtrans.training.sft"],
+            [sys.executable, "-m", WORKER],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -32,7 +32,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, Trai
 from transformers.utils.logging import disable_progress_bar
 from trl import SFTTrainer
 
-from backtrans.errors import BacktransError, ModelError, TrainingDiverged
+from backtrans.errors import BacktransError, ModelError, StoreError, TrainingDiverged
 from backtrans.models import Metrics, ModelFile, Registered, Registry
 from backtrans.store import Store
 from backtrans.training.arguments import adapter_of, arguments, rate_share
@@ -59,15 +59,25 @@ class Place:
 def work(job: Job, place: Place = Place()) -> None:
     """Train what a job says, and register it; an error of this package's is left in its room.
 
-    Raises: what is no error of this package's (lost workers, memory), for others to try again.
+    Of several workers one may meet an error alone, and the others would wait for it for half an
+    hour: so it is raised, too, and those who are started anew find in the room why there is nothing
+    to try again. A loss that diverges is every worker's at once.
+    Raises: what another attempt may mend (lost workers, memory; of several, a store that failed).
     """
     room = Room(Store(job.store), job.fingerprint)
+    if room.failure(job.launch) is not None:
+        return
     try:
         with tempfile.TemporaryDirectory(prefix="backtrans-training-") as scratch:
             _train(job, place, room, Path(scratch))
     except BacktransError as error:
-        if place.rank == 0:
+        together = place.workers == 1 or isinstance(error, TrainingDiverged)
+        if not together and isinstance(error, StoreError):
+            raise
+        if place.rank == 0 or not together:
             room.fail(job.launch, Failure(type(error).__name__, str(error)))
+        if not together:
+            raise
 
 
 def _train(job: Job, place: Place, room: Room, scratch: Path) -> None:

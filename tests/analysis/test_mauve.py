@@ -81,6 +81,25 @@ def test_a_text_over_the_context_is_cut_and_one_without_tokens_an_error(model: P
         embed(model.parent / "nowhere", ["bread"], "last")
 
 
+def test_a_model_that_takes_fewer_tokens_than_it_has_positions_is_given_no_more(
+    tmp_path: Path,
+) -> None:
+    from transformers import RobertaConfig, RobertaModel
+
+    fast = tokenizer()
+    fast.model_max_length = 32
+    fast.save_pretrained(tmp_path)
+    padding = fast.pad_token_id
+    shape = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    config = RobertaConfig(
+        vocab_size=len(fast), num_hidden_layers=1, pad_token_id=padding,
+        max_position_embeddings=padding + 1 + fast.model_max_length, **shape,
+    )  # fmt: skip
+    RobertaModel(config).save_pretrained(tmp_path)
+    (vector,) = embed(tmp_path, ["bread " * 100], "mean")
+    assert np.isfinite(vector).all()
+
+
 def test_the_command_compares_the_first_set_with_itself_and_with_the_others(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from backtrans.calibration.labelling import label, shown
+from backtrans.calibration.labelling import keyboard, label, shown
 from backtrans.calibration.labels import read_sheet, write_sample
 from backtrans.calibration.pool import read_scored
 from backtrans.calibration.sample import draw
@@ -63,6 +63,28 @@ def test_a_wrong_key_changes_nothing_and_says_which_there_are(sheet: Path) -> No
     assert labels == ["4", "5", "", "", ""]
     assert "the labels of this sheet are 1 to 5" in screen
     assert "1-5 or y/n" in screen
+
+
+def test_a_key_that_sends_several_bytes_is_one_key_and_no_label(
+    sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = os.pipe()
+    page_up, down, f1, f2_of_a_console, alt_b = (
+        b"\x1b[5~",
+        b"\x1b[B",
+        b"\x1bOP",
+        b"\x1b[[B",
+        b"\x1bb",
+    )
+    os.write(theirs, b"4" + page_up + down + f1 + f2_of_a_console + alt_b + b"2\x1b")
+    os.close(theirs)
+    screen = io.StringIO()
+    with os.fdopen(ours) as typed, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", typed)
+        with keyboard() as read_key:
+            assert label(read_sheet(sheet), read_key, Console(file=screen, width=80)) == 2
+    assert read_sheet(sheet).labels() == ["4", "2", "", "", ""]
+    assert screen.getvalue().count("1-5 or y/n") == 3 + 5 + 1  # shown with each pair, and refusals
 
 
 def test_yes_and_no_are_a_scale_too(sheet: Path) -> None:

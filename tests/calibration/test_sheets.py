@@ -126,6 +126,12 @@ def doubled(path: Path) -> None:
     sheet.save()
 
 
+def with_blank_rows(path: Path) -> None:
+    with_label(3, "6")(path)
+    header, rest = path.read_text(encoding="utf-8-sig").split("\n", 1)
+    path.write_text(f"{header}\n\n,,,\n{rest}")
+
+
 def in_another_code(path: Path) -> None:
     path.write_bytes("id;label\np1;é".encode("cp1252"))
 
@@ -141,6 +147,7 @@ def in_another_code(path: Path) -> None:
         (with_text('"p', '"q'), "row 2: the id 'q"),
         (with_text('"label"', '"Label 1"'), "row 1: needs the columns label"),
         (doubled, "row 26: the id of row 2 again"),
+        (with_blank_rows, "row 7: '6' is out of range"),
         (in_another_code, "is not UTF-8"),
     ],
 )

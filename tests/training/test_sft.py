@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ import pytest
 
 from backtrans.engines.adapter_files import base_of
 from backtrans.engines.model_files import check_base, check_model, model_fingerprint
-from backtrans.errors import ModelError, TrainingDiverged
+from backtrans.errors import ModelError, StoreError, TrainingDiverged, TrainingFailed
 from backtrans.models import Registered
 from backtrans.store import Store, StoreSettings
-from backtrans.training.room import FOLDER, Room
+from backtrans.training import train as training
+from backtrans.training.job import Job
+from backtrans.training.pairs import gathered
+from backtrans.training.room import FOLDER, Failure, Room
 from tests.engines import tiny_model
 from tests.training.teaching import PAIRS, SETTINGS, SPREAD, folder_of, train_here
 
@@ -185,9 +189,11 @@ def test_a_driver_killed_in_mid_training_takes_its_worker_along_and_the_next_goe
         assert driver.poll() is None, "it ended before it was killed"
         time.sleep(0.02)
     children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+    workers = [int(pid) for pid in children if _is_worker(int(pid))]
+    assert len(workers) == 1
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    while any(_is_worker(int(pid)) for pid in children):
+    while any(map(_is_worker, workers)):
         time.sleep(0.02)
     (name,) = (path.name for path in checkpoints.iterdir())
     assert Room(Store(StoreSettings(str(tmp_path))), name).last_step() > 0, "it has what to go on"
@@ -200,7 +206,7 @@ def test_a_driver_killed_in_mid_training_takes_its_worker_along_and_the_next_goe
 
 def _is_worker(pid: int) -> bool:
     try:
-        return b"backtrans.training.sft" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"tests.training.halting" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 
@@ -218,6 +224,47 @@ def test_a_loss_that_is_no_number_stops_and_the_last_good_checkpoint_stays(
     logged = json.loads((tmp_path / "last/trainer_state.json").read_text())["log_history"]
     assert all(math.isfinite(entry["loss"]) for entry in logged)
     assert not (tmp_path / "models").exists()
+
+
+@pytest.fixture
+def job(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """What the workers of a training are told, of which none is started."""
+    told: list[Job] = []
+    monkeypatch.setattr(training, "launch", lambda job, **_: told.append(job))
+    settings = StoreSettings(str(tmp_path / "root"))
+    with pytest.raises(TrainingFailed, match="without an error and without a model"):
+        training.train("backward", gathered(PAIRS), SETTINGS, training.Base(str(base)), settings)
+    return told[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "recorded"),
+    [
+        (ModelError("it is not here"), True, True),
+        (StoreError("it is away"), True, False),  # another attempt may find it there
+        (TrainingDiverged("loss is nan"), False, False),  # by the first worker
+    ],
+)
+def test_a_worker_of_several_does_not_end_in_silence_where_the_others_would_wait_for_it(
+    job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: bool, recorded: bool
+) -> None:
+    from backtrans.training import sft
+
+    trained: list[sft.Place] = []
+
+    def fails(job: Job, place: sft.Place, *rest: Any) -> None:
+        trained.append(place)
+        raise error
+
+    monkeypatch.setattr(sft, "_train", fails)
+    second = sft.Place(1, 2)
+    with pytest.raises(type(error)) if raised else nullcontext():
+        sft.work(job, second)
+    found = Room(Store(job.store), job.fingerprint).failure(job.launch)
+    assert found == (Failure(type(error).__name__, str(error)) if recorded else None)
+    if recorded:  # who is started anew does not try again
+        sft.work(job, sft.Place(0, 2))
+        assert trained == [second]
 
 
 def test_a_base_that_does_not_load_is_an_error_that_names_it(base: Path, tmp_path: Path) -> None:
