@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 
 from backtrans.advice import advice
 from backtrans.config import Config
-from backtrans.errors import BacktransError, ConfigError
+from backtrans.errors import BacktransError, ConfigError, CredentialsRefused
 from backtrans.placement import on_gpus
 from backtrans.resolution import Resolved
 from backtrans.runtime.ray_data import check_address, check_environment
@@ -71,8 +71,18 @@ def findings(config: Config, environment: Mapping[str, str]) -> Iterator[Finding
     for name, check in checks.items():
         try:
             yield from check()
+        except CredentialsRefused as error:
+            yield Finding(name, "bad", str(error), "give this machine a role, a profile or keys")
         except BacktransError as error:
-            yield Finding(name, "bad", str(error), "see the message")
+            yield Finding(name, "bad", str(error), _MEND.get(name, "correct it in the file"))
+
+
+_MEND = {
+    "models": "correct recipe.models; relative paths are from the folder of the file",
+    "inputs": "correct recipe.corpus.paths; relative ones are from the folder of the file",
+    "store": "correct placement.root: a folder that may be written, or s3://bucket/prefix",
+}
+"""What to do where a check could not be made at all."""
 
 
 # ---------------------------------------------------------------------- this machine
