@@ -110,7 +110,10 @@ def takedown(
 
 
 def _show_recorded(config: Path) -> None:
-    for each in takedowns(opened(config).ledger):
+    recorded = takedowns(opened(config).ledger)
+    if not recorded:
+        say("nothing is taken down; --id, --url, --domain, --object and --file name what should be")
+    for each in recorded:
         say(f"takedown {each.number}, {each.requested_at}: {each.reason or 'no reason given'}")
         for kind in KINDS:
             for value in getattr(each, kind):
