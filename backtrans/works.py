@@ -17,7 +17,7 @@ from backtrans.corpus.reader import ReaderSettings
 from backtrans.corpus.screening import ScreenSettings
 from backtrans.corpus.span import SegmentSettings
 from backtrans.placement import Workers, gpus_each
-from backtrans.recipe import Model
+from backtrans.recipe import Corpus, Model
 from backtrans.resolution import Resolved, model_name
 from backtrans.retry import Retry
 from backtrans.roles.role import Role
@@ -44,6 +44,19 @@ PARTS = {
 """Which of the recipe's models plays in each role stage."""
 
 
+def reader_settings(corpus: Corpus) -> ReaderSettings:
+    """Return how a corpus is read, as plain values."""
+    return ReaderSettings(
+        corpus.format,
+        {str(field): column for field, column in corpus.columns.items()},
+        corpus.max_line_bytes,
+        corpus.max_decoded_bytes,
+        corpus.max_page_bytes,
+        corpus.max_html_bytes,
+        corpus.max_provenance_chars,
+    )
+
+
 class Works:
     """Makes the work of each stage.
 
@@ -63,19 +76,10 @@ class Works:
     def select_work(self, run: str, retry: Retry, withdrawn: Withdrawn) -> SelectWork:
         """Return the selecting stage's work."""
         corpus, select = self._recipe.corpus, self._recipe.select
-        columns = {str(field): column for field, column in corpus.columns.items()}
         return SelectWork(
             self._resolved.store,
             self._resolved.store,
-            ReaderSettings(
-                corpus.format,
-                columns,
-                corpus.max_line_bytes,
-                corpus.max_decoded_bytes,
-                corpus.max_page_bytes,
-                corpus.max_html_bytes,
-                corpus.max_provenance_chars,
-            ),
+            reader_settings(corpus),
             ScreenSettings(
                 SegmentSettings(select.segmentation, select.min_chars, select.max_chars),
                 select.filters,
