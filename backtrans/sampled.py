@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from backtrans.corpus.document import Record, Unread
 from backtrans.corpus.reader import ReaderSettings, documents, format_of
 from backtrans.corpus.screening import Screen
-from backtrans.errors import InputError
+from backtrans.errors import InputError, plain
 from backtrans.evaluations import index
 from backtrans.records import Reject, Row, is_kept
 from backtrans.stages.select import SelectWork, select
@@ -94,9 +94,11 @@ def first_fault(info: ObjectInfo, store: StoreSettings, reader: ReaderSettings) 
     Raises: InputError where the object cannot be read at all.
     """
     with closing(open_input(info.key, store)) as file:
-        for _, record in documents(file, info.key, reader):
-            return record.reject if isinstance(record, Unread) else None
-    return None
+        try:
+            _, record = next(documents(file, info.key, reader), (0, None))
+        except OSError as error:
+            raise InputError(f"{info.key}: {plain(error)}") from error
+    return record.reject if isinstance(record, Unread) else None
 
 
 def _first_rows(work: SelectWork, info: ObjectInfo, screen: Screen, rows: int) -> Sample:
