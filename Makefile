@@ -37,6 +37,7 @@ chromium:  ## unpack Chromium for the report's tests, where this system's packag
 
 demo: install  ## the whole method, on a micro-world with known truth
 	$(BIN)/backtrans demo
+	@echo "backtrans stands in .venv/bin: source .venv/bin/activate"
 
 check: install  ## lint, types, import law, lock, and the fast tests
 	$(BIN)/ruff check $(SOURCES)

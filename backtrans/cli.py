@@ -85,6 +85,7 @@ def run(
     show_status(console, pipeline.status())
     made = ", ".join(f"{stage} {count:,}" for stage, count in summary.made.items()) or "nothing"
     console.print(f"run {summary.run}: computed {made}; {summary.seconds:,.1f} s", markup=False)
+    say(f"look at it: backtrans report {config}; what was refused: backtrans rejects {config}")
 
 
 @app.command()

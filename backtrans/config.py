@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from backtrans.errors import ConfigError
+from backtrans.errors import ConfigError, plain
 from backtrans.models import REGISTERED
 from backtrans.placement import Lake, Placement
 from backtrans.recipe import Model, Recipe
@@ -69,9 +69,10 @@ def checked(path: Path, kind: type[S]) -> S:
     try:
         raw = yaml.safe_load(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        raise ConfigError(f"{path}: cannot be read: {plain(error)}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not YAML: {error}") from error
+        words = str(error).replace(' in "<byte string>",', " at")
+        raise ConfigError(f"{path}: is not YAML: {words}") from error
     if not isinstance(raw, dict):
         needed = " and ".join(kind.model_fields)
         raise ConfigError(f"{path}: holds no mapping; it needs the keys {needed}")
@@ -91,12 +92,30 @@ def _explain(detail: Any, kind: type[Section]) -> str:
     where = ".".join(str(part) for part in location)
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _fields_at(location[:-1], kind)
-        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
-        return f"{where}: unknown key; did you mean {near[0]!r}? Known: {', '.join(known)}"
+        meant = _meant(str(location[-1]), known, kind)
+        return f"{where}: unknown key; did you mean {meant}? Known: {', '.join(known)}"
     if detail["type"] == "missing":
         return f"{where}: required, and missing"
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = str(detail["msg"]).removeprefix("Value error, ").replace("valid array", "list: [...]")
+    if isinstance(detail["input"], dict):  # a section: the message says what of it
+        return f"{where}: {message}" if where else message
     return f"{where}: {message} (is {detail['input']!r})" if where else message
+
+
+def _meant(key: str, known: list[str], kind: type[Section]) -> str:
+    """Return which key may have been meant: one with this name elsewhere, else the nearest here."""
+    elsewhere = [] if difflib.get_close_matches(key, known, n=1) else _places(key, kind)
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    return " or ".join(elsewhere) or repr(nearest[0])
+
+
+def _places(key: str, section: Any, at: str = "") -> list[str]:
+    """Return where in a file a key has its place."""
+    found: list[str] = []
+    for name, inner in _types(section).items():
+        where = f"{at}.{name}" if at else name
+        found += [where] if name == key else _places(key, inner, where)
+    return found
 
 
 def _fields_at(location: list[Any], kind: type[Section]) -> list[str]:
@@ -125,7 +144,10 @@ def anchored(path: str, folder: Path) -> str:
     """Return a local path as one from this folder, so that it is found from anywhere."""
     if "://" in path or path.startswith(REGISTERED):
         return path
-    return str(folder / Path(path).expanduser())
+    steps = Path(path).expanduser().parts
+    while steps[:1] == ("..",):  # as a person would write it; later ones may go through a link
+        steps, folder = steps[1:], folder.parent
+    return str(folder.joinpath(*steps))
 
 
 def anchored_model(model: Model, folder: Path) -> Model:

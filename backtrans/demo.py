@@ -65,8 +65,8 @@ def run_demo(folder: Path, documents: int, console: Console) -> tuple[Summary, V
     for split, files in pipeline.status().files.items():
         count = summary.snapshot.rows[split] if summary.snapshot else 0
         shown.note(f"{split}: {count:,} pairs in {', '.join(files)}")
-    shown.note(f"look further: backtrans status {path}; summary in {folder / 'out/runs'}")
-    shown.note(f"and at it: backtrans report {path} --out {folder / 'report.html'}")
+    shown.note(f"look at it: backtrans report {path} --out {folder / 'report.html'}")
+    shown.note(f"what it took: backtrans status {path}; its record: {folder / 'out/runs'}")
     return summary, found
 
 

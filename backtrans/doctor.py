@@ -23,12 +23,14 @@ from packaging.requirements import Requirement
 
 from backtrans.advice import advice
 from backtrans.config import Config
-from backtrans.errors import BacktransError, ConfigError
+from backtrans.errors import BacktransError, ConfigError, CredentialsRefused, InputError
 from backtrans.placement import on_gpus
 from backtrans.resolution import Resolved
 from backtrans.runtime.ray_data import check_address, check_environment
+from backtrans.sampled import MAX_OBJECTS, first_fault, spread_over
 from backtrans.store import Store, list_inputs
 from backtrans.work import RuntimeSettings
+from backtrans.works import reader_settings
 
 State = Literal["good", "doubtful", "bad"]
 
@@ -71,8 +73,18 @@ def findings(config: Config, environment: Mapping[str, str]) -> Iterator[Finding
     for name, check in checks.items():
         try:
             yield from check()
+        except CredentialsRefused as error:
+            yield Finding(name, "bad", str(error), "give this machine a role, a profile or keys")
         except BacktransError as error:
-            yield Finding(name, "bad", str(error), "see the message")
+            yield Finding(name, "bad", str(error), _MEND.get(name, "correct it in the file"))
+
+
+_MEND = {
+    "models": "correct recipe.models; relative paths are from the folder of the file",
+    "inputs": "correct recipe.corpus.paths; relative ones are from the folder of the file",
+    "store": "correct placement.root: a folder that may be written, or s3://bucket/prefix",
+}
+"""What to do where a check could not be made at all."""
 
 
 # ---------------------------------------------------------------------- this machine
@@ -211,10 +223,30 @@ def models(config: Config, resolved: Resolved) -> Iterator[Finding]:
 
 
 def inputs(config: Config, resolved: Resolved) -> Iterator[Finding]:
-    """List the inputs."""
-    objects = list_inputs(config.recipe.corpus.paths, resolved.store)
+    """List the inputs, and open some of them."""
+    corpus = config.recipe.corpus
+    objects = list_inputs(corpus.paths, resolved.store)
     size = sum(each.size_bytes for each in objects) / 2**30
     yield Finding("inputs", "good", f"{len(objects):,} object(s), {size:,.2f} GiB")
+    # One that is given up keeps a run from publishing, where all shards must reach the end.
+    given_up: State = "bad" if config.placement.min_complete == 1.0 else "doubtful"
+    mend = (
+        "take it out of recipe.corpus.paths, or say how it is read: corpus.columns, corpus.format"
+    )
+    reader, opened, faults = reader_settings(corpus), spread_over(objects, MAX_OBJECTS), 0
+    for each in opened:
+        try:
+            refused = first_fault(each, resolved.store, reader)
+        except InputError as error:
+            faults += 1
+            yield Finding("an input", given_up, str(error), mend)
+            continue
+        if refused is not None:
+            faults += 1
+            found = f"{each.key}: its first row is refused: {refused.reason}: {refused.detail}"
+            yield Finding("an input", "doubtful", found, mend)
+    if not faults:
+        yield Finding("inputs, opened", "good", f"{len(opened):,}: the first row of each is read")
 
 
 def store(root: Store) -> Iterator[Finding]:

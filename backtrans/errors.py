@@ -63,3 +63,8 @@ class BudgetSpent(BacktransError):
 
 class RunIncomplete(BacktransError):
     """Fewer shards than `min_complete` were committed; what was committed stays."""
+
+
+def plain(error: Exception) -> str:
+    """Return what failed in the system's words, without the number and the path beside them."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -29,7 +29,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtrans.errors import ConfigError, InputError
+from backtrans.errors import ConfigError, InputError, plain
 from backtrans.records import Row
 from backtrans.roles.role import AUGMENTED_TAG, SEED_TAG
 from backtrans.training.pairs import FAULTS, WHY, TrainingPair
@@ -173,7 +173,7 @@ def read_seed(path: Path) -> Iterator[TrainingPair]:
                 elif found.why in FAULTS:
                     raise InputError(f"{found.detail}: {WHY[found.why]}")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"{path}: cannot be read: {plain(error)}") from error
 
 
 # ---------------------------------------------------------------------- files

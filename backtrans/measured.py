@@ -18,7 +18,7 @@ from backtrans.audit import result
 from backtrans.audit.probing import Audit
 from backtrans.calibration import tables
 from backtrans.calibration.account import Account
-from backtrans.errors import ConfigError
+from backtrans.errors import ConfigError, plain
 from backtrans.report import figures
 from backtrans.thresholds import Selector
 
@@ -98,7 +98,7 @@ def _document(path: Path, form: str, read: Callable[[Any], T]) -> T:
     try:
         whole = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        raise ConfigError(f"{path}: cannot be read: {plain(error)}") from error
     if not isinstance(whole, dict) or whole.get("format") != form:
         raise ConfigError(f"{path}: is no document of the format {form}")
     try:

@@ -99,8 +99,12 @@ def reply(error: BaseException | None) -> tuple[int | None, str]:
 
 def refusal(url: str, error: Exception) -> CredentialsRefused | None:
     """Return what to raise where the credentials are at fault, and not the object."""
-    missing = isinstance(error, NoCredentialsError | PartialCredentialsError)
-    if missing or reply(error)[1] in _REFUSED_CODES:
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return CredentialsRefused(
+            f"{url}: {error}: neither the environment, nor a profile, nor a role of this machine"
+            " has them"
+        )
+    if reply(error)[1] in _REFUSED_CODES:
         return CredentialsRefused(f"{url}: the credentials are refused: {_explained(error)}")
     return None
 

@@ -16,14 +16,14 @@ from typing import BinaryIO, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtrans.corpus.document import Record
-from backtrans.corpus.reader import documents, format_of
+from backtrans.corpus.document import Record, Unread
+from backtrans.corpus.reader import ReaderSettings, documents, format_of
 from backtrans.corpus.screening import Screen
-from backtrans.errors import InputError
+from backtrans.errors import InputError, plain
 from backtrans.evaluations import index
-from backtrans.records import Row, is_kept
+from backtrans.records import Reject, Row, is_kept
 from backtrans.stages.select import SelectWork, select
-from backtrans.store import ObjectInfo, open_input
+from backtrans.store import ObjectInfo, StoreSettings, open_input
 
 T = TypeVar("T")
 
@@ -86,6 +86,19 @@ def sample(work: SelectWork, objects: Sequence[ObjectInfo], rows: int) -> Sample
         sum(each.screened for each in found),
         [row for each in found for row in each.kept],
     )
+
+
+def first_fault(info: ObjectInfo, store: StoreSettings, reader: ReaderSettings) -> Reject | None:
+    """Return why an object's first row is refused, None where it has a text or there is no row.
+
+    Raises: InputError where the object cannot be read at all.
+    """
+    with closing(open_input(info.key, store)) as file:
+        try:
+            _, record = next(documents(file, info.key, reader), (0, None))
+        except OSError as error:
+            raise InputError(f"{info.key}: {plain(error)}") from error
+    return record.reject if isinstance(record, Unread) else None
 
 
 def _first_rows(work: SelectWork, info: ObjectInfo, screen: Screen, rows: int) -> Sample:

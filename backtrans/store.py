@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import has_magic
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from fsspec import AbstractFileSystem
@@ -117,19 +117,44 @@ def _backend(settings: StoreSettings) -> Objects:
 def list_inputs(patterns: list[str], settings: StoreSettings) -> list[ObjectInfo]:
     """Expand paths and globs (local or s3://, `*`, `**`, `?`) to objects, sorted, each once.
 
-    `settings` gives endpoint, region and addressing; its root is not used. A folder, also one that
-    a glob matches, stands for every file below it, except what writers of data sets put beside
-    the data: names that begin with "_" or "." (_SUCCESS, .part.crc). Local keys are absolute paths.
+    `settings` gives endpoint, region and addressing, and the root: what lies under it was written
+    by runs and is no input, unless the pattern itself names a place under it. A folder, also one
+    that a glob matches, stands for every file below it. Neither a folder nor a glob stands for what
+    lies beside the data: names that begin with "_" or "." (_SUCCESS, .DS_Store), unless the glob
+    spells that out. Local keys are absolute paths.
     Raises: InputError for a pattern that matches nothing, naming it.
     """
     found: dict[str, ObjectInfo] = {}
     for pattern in patterns:
         with _input_failures(pattern):
             expanded = _expand(pattern, settings)
+            inputs = _not_written(expanded, pattern, settings)
         if not expanded:
             raise InputError(f"{pattern}: no such file, and no file matches")
-        found |= {info.key: info for info in expanded}
+        if not inputs:
+            raise InputError(
+                f"{pattern}: all of it lies under the root {settings.root}, where runs write what"
+                " they make: give the root a folder of its own"
+            )
+        found |= {info.key: info for info in inputs}
     return [found[key] for key in sorted(found)]
+
+
+def _not_written(
+    found: list[ObjectInfo], pattern: str, settings: StoreSettings
+) -> list[ObjectInfo]:
+    """Leave out what lies under the root, where a later run would read what an earlier one made."""
+    root, named = (_place(url, settings) for url in (settings.root, pattern))
+    steps = named.split("/")
+    if "/".join(steps[: _fixed(steps)]).startswith(f"{root}/"):
+        return found
+    return [info for info in found if not info.key.startswith(f"{root}/")]
+
+
+def _place(url: str, settings: StoreSettings) -> str:
+    """Return a path or URL as the keys of a listing begin."""
+    local = scheme(url) in (None, "file")
+    return _connection(url, settings)[1] if local else url.rstrip("/")
 
 
 def _expand(pattern: str, settings: StoreSettings) -> list[ObjectInfo]:
@@ -137,17 +162,32 @@ def _expand(pattern: str, settings: StoreSettings) -> list[ObjectInfo]:
     try:
         matches = [connection.info(path)]  # first, since a name may hold * or [ itself
     except FileNotFoundError:
-        matches = list(connection.glob(path, detail=True).values()) if has_magic(path) else []
+        matches = _matching(connection, path) if has_magic(path) else []
     files: dict[str, dict[str, Any]] = {}
     for match in matches:
         folder = match["name"].rstrip("/")
         if match["type"] != "directory":
             files[match["name"]] = match
-        elif len(matches) == 1 or not _is_beside_data(PurePosixPath(folder).name):
+        else:
             below = connection.find(folder, detail=True)
             files |= {n: m for n, m in below.items() if not _is_beside_data(n[len(folder) + 1 :])}
     # A name that ends in "/" is a console's mark for an empty folder.
     return [_info(m, before) for name, m in files.items() if not name.endswith("/")]
+
+
+def _matching(connection: AbstractFileSystem, glob: str) -> list[dict[str, Any]]:
+    """Return what a glob matches, less what lies beside the data; it may spell that out."""
+    matches = list(connection.glob(glob, detail=True).values())
+    steps = glob.removeprefix("s3://").split("/")
+    fixed = _fixed(steps)
+    if _is_beside_data("/".join(steps[fixed:])):
+        return matches
+    return [m for m in matches if not _is_beside_data("/".join(m["name"].split("/")[fixed:]))]
+
+
+def _fixed(steps: list[str]) -> int:
+    """Return how many steps of a path stand before its first wildcard."""
+    return next((n for n, step in enumerate(steps) if has_magic(step)), len(steps))
 
 
 def _is_beside_data(path: str) -> bool:

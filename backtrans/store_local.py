@@ -84,13 +84,13 @@ class Folder:
         return str(self.root / key)
 
     def _check_root(self) -> bool:
-        """Say whether the root is there. Raises: NotADirectoryError when it cannot be a folder."""
+        """Say whether the root is there. Raises: StoreError where it is no folder."""
         try:
             mode = self.root.stat().st_mode
         except FileNotFoundError:
             return False  # not yet: the first put makes it
         if not stat.S_ISDIR(mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            raise StoreError(f"the root {self.root} is a file, and needs to be a folder")
         return True
 
     def _walk(self, prefix: str) -> Iterator[ObjectInfo]:

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtrans.errors import InputError
+from backtrans.errors import InputError, plain
 from backtrans.records import Row
 
 BATCH_ROWS = 4096
@@ -38,7 +38,7 @@ def rows(path: Path, columns: Collection[str] | None) -> Iterator[tuple[int, Row
                 raise InputError(f"{path}: row {number}: is no JSON object")
             yield number, row
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"{path}: cannot be read: {plain(error)}") from error
 
 
 def schema(path: Path) -> pa.Schema | None:
@@ -51,7 +51,7 @@ def schema(path: Path) -> pa.Schema | None:
     try:
         return pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"{path}: cannot be read: {plain(error)}") from error
 
 
 def files(path: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from backtrans.placement import Workers, gpus_each
 from backtrans.recipe import Model
 from backtrans.resolution import PARTS, Resolved, model_name
 from backtrans.retry import Retry
+from backtrans.selection import Corpus
 from backtrans.serving import engine_settings, without_adapter
 from backtrans.stages.ask import AskWork, RoleStage
 from backtrans.stages.choose import Choice, ChooseWork
@@ -32,6 +33,19 @@ from backtrans.stages.spread import SpreadWork
 from backtrans.takedown import Withdrawn
 from backtrans.upstream import Upstream
 from backtrans.work import RuntimeSettings
+
+
+def reader_settings(corpus: Corpus) -> ReaderSettings:
+    """Return how a corpus is read, as plain values."""
+    return ReaderSettings(
+        corpus.format,
+        {str(field): column for field, column in corpus.columns.items()},
+        corpus.max_line_bytes,
+        corpus.max_decoded_bytes,
+        corpus.max_page_bytes,
+        corpus.max_html_bytes,
+        corpus.max_provenance_chars,
+    )
 
 
 class Works:
@@ -53,19 +67,10 @@ class Works:
     def select_work(self, run: str, retry: Retry, withdrawn: Withdrawn) -> SelectWork:
         """Return the selecting stage's work."""
         corpus, select = self._recipe.corpus, self._recipe.select
-        columns = {str(field): column for field, column in corpus.columns.items()}
         return SelectWork(
             self._resolved.store,
             self._resolved.store,
-            ReaderSettings(
-                corpus.format,
-                columns,
-                corpus.max_line_bytes,
-                corpus.max_decoded_bytes,
-                corpus.max_page_bytes,
-                corpus.max_html_bytes,
-                corpus.max_provenance_chars,
-            ),
+            reader_settings(corpus),
             ScreenSettings(
                 SegmentSettings(select.segmentation, select.min_chars, select.max_chars),
                 select.filters,

@@ -80,6 +80,7 @@ def test_a_second_run_says_that_it_computed_nothing(
     code, out, _ = called("run", path, capsys=capsys)
     assert code == 0
     assert "computed nothing" in out
+    assert f"backtrans report {path}" in out, "and what to do next"
 
 
 def test_plan_and_status_and_validate_say_what_there_is(
@@ -346,6 +347,19 @@ def test_status_counts_repeated_document_ids_when_asked(
     called("run", path, capsys=capsys)
     _, out, _ = called("status", path, "--ids", capsys=capsys)
     assert "document ids: 2 distinct; 1 row(s) repeat one; 0 row(s) have none" in out
+
+
+def test_a_takedown_of_nothing_shows_what_was_taken_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path, files=1)
+    path = configuration(tmp_path)
+    assert "nothing is taken down" in called("takedown", path, capsys=capsys)[1]
+    called("takedown", path, "--id", "doc-1", "--reason", "asked", "--apply", capsys=capsys)
+    code, out, _ = called("takedown", path, capsys=capsys)
+    assert code == 0
+    assert "asked" in out
+    assert "id doc-1" in out
 
 
 def test_publishing_asks_no_model_and_leaves_out_what_was_taken_down(

@@ -46,6 +46,14 @@ def test_relative_paths_are_taken_from_the_files_own_folder(tmp_path: Path) -> N
     assert config.recipe.models.backward.path == str(tmp_path / "m")
 
 
+def test_a_path_that_leads_out_of_the_files_folder_is_told_without_detours(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    config = load(written(tmp_path / "a/b", SMALLEST.replace("root: out", "root: ../../out")))
+    assert config.placement.root == str(tmp_path / "out")
+    kept = load(written(tmp_path, SMALLEST.replace("root: out", "root: link/../out")))
+    assert kept.placement.root == str(tmp_path / "link/../out")  # where a link leads is its own
+
+
 def test_a_hub_id_and_an_s3_url_are_left_as_they_are(tmp_path: Path) -> None:
     text = SMALLEST.replace("./m", "org/model").replace("root: out", "root: s3://bucket/out")
     config = load(written(tmp_path, text))
@@ -60,6 +68,12 @@ def test_a_hub_id_and_an_s3_url_are_left_as_they_are(tmp_path: Path) -> None:
         ("paths: [", "path: [", ["recipe.corpus.path: unknown key", "'paths'"]),
         ("placement:", "placment:", ["placment: unknown key", "'placement'"]),
         ("backward: {path: ./m}", "backward: {path: ./m, adaptor: x}", ["adaptor", "'adapter'"]),
+        (
+            "root: out",
+            "shard_rows: 9\n  root: out",
+            ["placement.shard_rows", "mean recipe.corpus.s"],
+        ),
+        ("[docs/*.jsonl.gz]", "docs", ["recipe.corpus.paths", "a list", "'docs'"]),
         ("root: out", "root: 5", ["placement.root", "5"]),
         ("root: out", "runtime: slurm\n  root: out", ["placement.runtime", "'slurm'"]),
         ("paths: [docs/*.jsonl.gz]", "paths: []", ["recipe.corpus.paths"]),
@@ -81,6 +95,21 @@ def test_a_wrong_key_or_value_is_named(
         load(path)
     for word in [str(path), *words]:
         assert word in str(caught.value)
+
+
+def test_what_is_wrong_between_two_keys_is_said_without_the_section_that_holds_them(
+    tmp_path: Path,
+) -> None:
+    path = written(
+        tmp_path, SMALLEST.replace("placement:", "  rewrite: {enabled: true}\nplacement:")
+    )
+    with pytest.raises(ConfigError, match=r"recipe: rewrite\.enabled needs a model: add \S+$"):
+        load(path)
+
+
+def test_a_tab_in_the_file_is_named_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"run\.yaml: is not YAML: [^<]*line 2"):
+        load(written(tmp_path, "recipe:\n\tcorpus: 1\n"))
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "a: [", "\x00", "recipe"])

@@ -67,6 +67,31 @@ def test_an_id_that_is_a_number_is_kept_as_its_digits() -> None:
     assert read(b'{"id": 17, "text": "t"}')[0][1].id == "17"
 
 
+def test_a_line_without_a_text_says_which_keys_it_has() -> None:
+    [absent] = read(b'{"id": "a", "content": "t"}')
+    assert detail(absent) == "no 'text'; it has: id, content"
+    [number] = read(b'{"text": 5}')
+    assert detail(number) == "'text' is a number"
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_json_list_over_many_lines_is_no_json_lines_and_says_what_makes_it_so(
+    ending: str,
+) -> None:
+    rows = [{"id": "a", "text": "t"}, {"id": "b", "text": "u"}]
+    for text in (json.dumps(rows, indent=2), "[" + ",\n".join(map(json.dumps, rows)) + "]"):
+        data = text.replace("\n", ending).encode()
+        for stored in (data, gzip.compress(data)):
+            with pytest.raises(InputError, match=r"list\.json: is one JSON list.*jq"):
+                read(stored, "list.json")
+    assert outcomes(read(b'["a"]\n{"text": "t"}\n')) == ["unreadable_line", "t"]
+
+
+def test_utf_16_is_named() -> None:
+    with pytest.raises(InputError, match=r"corpus\.jsonl: is UTF-16"):
+        read('{"text": "t"}'.encode("utf-16"))
+
+
 def test_other_keys_can_be_mapped_to_our_fields() -> None:
     [(_, document)] = read(
         b'{"content": "t", "doc": "a"}', columns={"text": "content", "id": "doc"}

@@ -47,6 +47,17 @@ def test_mapped_columns_become_our_fields_and_others_are_not_read() -> None:
     assert read(data, columns=mapping) == [(0, Document(text="Tea.", id="7", url="https://x"))]
 
 
+def test_a_field_that_is_not_mapped_is_read_from_the_column_of_its_name() -> None:
+    data = encoded({"content": ["Tea."], "id": [7], "url": ["https://x"], "text": ["no"]})
+    assert read(data, columns={"text": "content"}) == [
+        (0, Document(text="Tea.", id="7", url="https://x"))
+    ]
+    swapped = {"text": "id", "id": "text"}
+    assert read(encoded({"id": ["Tea."], "text": ["7"]}), columns=swapped) == [
+        (0, Document(text="Tea.", id="7"))
+    ]
+
+
 def test_without_a_mapping_columns_with_our_names_are_read() -> None:
     data = encoded({"text": ["Tea."], "source": ["web"], "license": ["cc0"]})
     assert read(data) == [(0, Document(text="Tea.", source="web"))]

@@ -119,6 +119,19 @@ def test_what_the_documents_say_of_training_is_a_section_that_loads() -> None:
     Recipe.model_validate_json(json.dumps(said | {"corpus": {"paths": ["x"]}}))
 
 
+def test_the_training_in_code_that_the_documents_show_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a model that is made by rule in the place of the base."""
+    monkeypatch.chdir(tmp_path)
+    shown = (ROOT / "docs/training.md").read_text().split("```python")[1].split("```")[0]
+    base = 'Base("models/base")'
+    assert base in shown
+    run: dict[str, Any] = {}
+    exec(shown.replace(base, 'Base("scripted:default", scripted=True)'), run)
+    assert run["folder"].parent == tmp_path / "curated/models" / run["model"].fingerprint
+
+
 def test_what_the_documents_say_of_calibrating_is_a_section_that_loads() -> None:
     blocks = (ROOT / "docs/calibrate.md").read_text().split("```yaml")[1:]
     for block in blocks:

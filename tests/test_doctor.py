@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from backtrans import doctor
 from backtrans.cli import app
 from backtrans.doctor import Finding, findings
+from backtrans.errors import StoreError
 from backtrans.store import ObjectInfo, Store, StoreSettings
-from tests.jobs import config, configuration, write_corpus
+from tests.jobs import config, configuration, write_corpus, write_jsonl
 
 
 def found(folder: Path, environment: dict[str, str] | None = None, **changes: Any) -> list[Finding]:
@@ -60,7 +61,48 @@ def test_every_fault_is_named_with_what_to_do_and_hides_no_other(folder: Path) -
     assert "no-such-model" in faults["models"].found
     assert "nowhere/*" in faults["inputs"].found
     assert "RAY_AUTH_MODE=token" in faults["cluster"].mend
+    assert "from the folder of the file" in faults["inputs"].mend
     assert all(fault.mend for fault in faults.values())
+
+
+def test_inputs_that_a_run_would_give_up_or_find_no_text_in_are_named_before_it(
+    folder: Path,
+) -> None:
+    told = {each.check: each.found for each in found(folder)}
+    assert told["inputs, opened"] == "2: the first row of each is read"
+    (folder / "corpus/page.html").write_text("<p>Tea.</p>")
+    write_jsonl(folder / "corpus/other.jsonl", [{"id": "1", "content": "Tea."}])
+    (folder / "corpus/empty.jsonl").write_bytes(b"")
+    paths = {"paths": ["corpus/*"]}
+    fault = bad(found(folder, recipe__corpus=paths))["an input"]
+    assert "page.html" in fault.found
+    everything = found(folder, recipe__corpus=paths, placement__min_complete=0.5)
+    doubts = [each.found for each in everything if each.check == "an input"]
+    assert bad(everything) == {}
+    assert len(doubts) == 2
+    assert (
+        "other.jsonl: its first row is refused: text_missing: no 'text'; it has: id, content"
+        in doubts[0]
+    )
+
+
+def test_a_bucket_without_credentials_is_told_from_one_that_refuses_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(folder))
+    faults = bad(found(folder, recipe__corpus={"paths": ["s3://bucket-of-nobody/*"]}))
+    assert "Unable to locate credentials" in faults["inputs"].found
+    assert "refused" not in faults["inputs"].found
+    assert "a profile" in faults["inputs"].mend
+
+
+def test_a_root_that_is_a_file_is_named(folder: Path) -> None:
+    (folder / "afile").write_text("x")
+    with pytest.raises(StoreError, match=r"the root \S+/afile is a file"):
+        list(Store(StoreSettings(str(folder / "afile"))).list())
 
 
 def test_a_cluster_of_others_with_a_token_is_fine(folder: Path) -> None:

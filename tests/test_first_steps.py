@@ -38,6 +38,10 @@ def test_every_command_of_the_first_steps_does_what_the_readme_says(
     pairs = (tmp_path / "a5.jsonl").read_bytes().splitlines()
     assert len(pairs) == snapshot.rows["A5"]
     assert [m["role"] for m in orjson.loads(pairs[0])["messages"]] == ["user", "assistant"]
+    page = (tmp_path / "report.html").read_text()
+    assert f"A5: 25 of {snapshot.rows['A5']} pair(s)" in page
+    assert "world-20002" in page
     own = printed["backtrans run examples/local-scripted.yaml"]
     assert "2 rows in, 1 kept, 1 rejected" in own
     assert "too_short" in printed["backtrans rejects examples/local-scripted.yaml"]
+    assert "too_short" in (tmp_path / "own.html").read_text()

@@ -468,9 +468,10 @@ def corpus(store: Store) -> Store:
     return store
 
 
-def found(store: Store, *patterns: str) -> list[str]:
+def found(store: Store, *patterns: str, written: str = "curated") -> list[str]:
     root = store.url("x")[:-1]
-    infos = list_inputs([p if "://" in p else root + p for p in patterns], store.settings)
+    there = replace(store.settings, root=f"{root}{written}")
+    infos = list_inputs([p if "://" in p else root + p for p in patterns], there)
     return [info.key.removeprefix(root) for info in infos]
 
 
@@ -483,6 +484,25 @@ def test_inputs_are_found_by_name_glob_and_folder(corpus: Store) -> None:
     assert found(corpus, "c/**/*.jsonl") == everything
     assert found(corpus, "c/de*") == ["c/deep/er/c.jsonl"]
     assert found(corpus, "?/deep", "d") == ["c/deep/er/c.jsonl", "d/one.txt"]
+
+
+def test_what_lies_beside_the_data_is_an_input_only_where_it_is_spelt_out(corpus: Store) -> None:
+    assert ".a.jsonl.crc" not in " ".join(found(corpus, "c/*"))
+    assert found(corpus, "c/.a*") == found(corpus, "c/.a.jsonl.crc") == ["c/.a.jsonl.crc"]
+    assert found(corpus, "c/_SUCCESS") == ["c/_SUCCESS"]
+
+
+def test_what_a_run_wrote_is_no_input_of_the_next_one(corpus: Store) -> None:
+    corpus.put("c/out/parts/select/1.jsonl", b"{}")
+    everything = ["c/[x]*.jsonl", "c/a.jsonl", "c/b.jsonl", "c/deep/er/c.jsonl"]
+    assert "c/out/parts/select/1.jsonl" in found(corpus, "c")
+    for pattern in ("c", "c/", "c/*", "c/**", "c/**/*.jsonl"):
+        assert found(corpus, pattern, written="c/out") == everything
+    named = "c/out/parts/select"  # to be read on purpose: the splits of an earlier job, say
+    assert found(corpus, named, written="c/out") == [f"{named}/1.jsonl"]
+    for pattern in ("c", "c/*", "c/**", "c/out"):
+        with pytest.raises(InputError, match="give the root a folder of its own"):
+            found(corpus, pattern, written="c" if pattern != "c/out" else "c/out")
 
 
 def test_a_name_with_wildcards_in_it_stands_for_itself(corpus: Store) -> None:

@@ -80,7 +80,8 @@ def _gathered(name: str, source: str, rows: Iterable[tuple[str, Row]], columns: 
         response = columns.response or next((c for c in RESPONSES if c in row), RESPONSES[0])
         for column in (columns.instruction, response):
             if not isinstance(row.get(column), str):
-                raise InputError(f"{where}: needs the text {column}; name the columns if other")
+                there = ", ".join(row) or "no column"
+                raise InputError(f"{where}: needs the text {column}; there is {there}")
         found.instructions.append(row[columns.instruction])
         found.responses.append(row[response])
         found.scores.append(_valid(row.get(columns.score)))

@@ -23,7 +23,7 @@ import orjson
 
 from backtrans import __version__
 from backtrans.calibration.sample import Sample, Stratum
-from backtrans.errors import ConfigError, InputError
+from backtrans.errors import ConfigError, InputError, plain
 from backtrans.export import whole_file, write_json
 from backtrans.records import Row
 
@@ -151,7 +151,7 @@ def read_sheet(path: Path) -> Sheet:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"{path}: cannot be read: {plain(error)}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8: save it as `CSV UTF-8`") from error
     first = text.split("\n", 1)[0]
@@ -269,7 +269,7 @@ def _scores(path: Path) -> dict[str, Any]:
         found = orjson.loads(path.read_bytes())
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read: {error}; `calibrate export` wrote it beside the sheet"
+            f"{path}: cannot be read: {plain(error)}; `calibrate export` wrote it beside the sheet"
         ) from error
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON: {error}") from error

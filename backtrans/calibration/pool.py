@@ -74,7 +74,8 @@ def _scored(row: Row, where: str) -> Scored | None:
     response = next((row[c] for c in RESPONSES if isinstance(row.get(c), str)), None)
     instruction = row.get("instruction")
     if not isinstance(instruction, str) or response is None:
-        raise InputError(f"{where}: needs the texts instruction and {' or '.join(RESPONSES)}")
+        needed = f"needs the texts instruction and {' or '.join(RESPONSES)}"
+        raise InputError(f"{where}: {needed}; there is {', '.join(row) or 'no column'}")
     found = dict(row)
     if "expectation" in row:
         found |= {"score": row["expectation"], "digit": row.get("digit", row.get("score"))}

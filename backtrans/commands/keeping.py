@@ -12,7 +12,7 @@ import typer
 from backtrans import custody
 from backtrans.changes import changes
 from backtrans.commands.terminal import ConfigPath, Log, opened, out, say
-from backtrans.errors import ConfigError
+from backtrans.errors import ConfigError, plain
 from backtrans.expiry import expire as take_away
 from backtrans.progress import Shown
 from backtrans.snapshots import numbered, snapshots
@@ -84,7 +84,7 @@ def takedown(
         try:
             entries += listed(file.read_text(encoding="utf-8"), str(file))
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file}: cannot be read: {error}") from error
+            raise ConfigError(f"{file}: cannot be read: {plain(error)}") from error
     if purge and not apply:
         raise ConfigError("--purge removes bytes for good: say --apply too")
     if not entries and not purge:
@@ -110,7 +110,10 @@ def takedown(
 
 
 def _show_recorded(config: Path) -> None:
-    for each in takedowns(opened(config).ledger):
+    recorded = takedowns(opened(config).ledger)
+    if not recorded:
+        say("nothing is taken down; --id, --url, --domain, --object and --file name what should be")
+    for each in recorded:
         say(f"takedown {each.number}, {each.requested_at}: {each.reason or 'no reason given'}")
         for kind in KINDS:
             for value in getattr(each, kind):

@@ -22,6 +22,11 @@ from backtrans.records import Reject
 
 MAX_DETAIL_CHARS = 200
 
+_JSON_NAMES = {
+    dict: "JSON object", list: "JSON list", str: "JSON string", int: "number", float: "number",
+    bool: "JSON boolean", type(None): "JSON null",
+}  # fmt: skip
+
 
 def read_dolma(
     file: BinaryIO,
@@ -96,7 +101,7 @@ def parse(line: bytes, keys: Mapping[str, str]) -> Document | Unread:
     except orjson.JSONDecodeError as error:
         return Unread(reject=_not_json(line, str(error)))
     if not isinstance(value, dict):
-        return _unreadable(f"a JSON {type(value).__name__}, not an object")
+        return _unreadable(f"a {_JSON_NAMES[type(value)]}, not an object")
     metadata = value.get(keys["metadata"])
     url = value.get(keys["url"])
     if url is None and isinstance(metadata, dict):
@@ -115,10 +120,13 @@ def parse(line: bytes, keys: Mapping[str, str]) -> Document | Unread:
     text = value.get(keys["text"])
     if isinstance(text, str):
         return Document(text=text, **about)
+    if text is None and keys["text"] in value:
+        return Unread(reject=Reject("text_missing", f"{keys['text']!r} is null"), **about)
     if text is None:
-        known = "null" if keys["text"] in value else "absent"
-        return Unread(reject=Reject("text_missing", f"{keys['text']!r} is {known}"), **about)
-    found = f"{keys['text']!r} is a {type(text).__name__}"
+        there = ", ".join(value)[:MAX_DETAIL_CHARS] or "nothing"
+        absent = f"no {keys['text']!r}; it has: {there}"
+        return Unread(reject=Reject("text_missing", absent), **about)
+    found = f"{keys['text']!r} is a {_JSON_NAMES[type(text)]}"
     return Unread(reject=Reject("text_not_string", found), **about)
 
 

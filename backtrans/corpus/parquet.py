@@ -1,8 +1,8 @@
 """Read documents from Parquet, by a mapping of our fields to its columns.
 
-Promises: only mapped columns are read; a row whose text is null, or not UTF-8, is refused alone; a
-row group that breaks off is refused row by row, as many rows as the footer says, and the groups
-after it are read; the footer is not trusted for more than `MAX_LOST_ROWS`, nor for sizes: what was
+Promises: no other columns are read; a row whose text is null, or not UTF-8, is refused alone; a row
+group that breaks off is refused row by row, as many rows as the footer says, and the groups after
+it are read; the footer is not trusted for more than `MAX_LOST_ROWS`, nor for sizes: what was
 decoded is counted. A read that fails is the file's own exception, never taken for damage.
 
 Does not know: nested columns (no dotted names), encrypted files.
@@ -44,8 +44,8 @@ def read_parquet(
 ) -> Records:
     """Yield a record a row; `columns` maps our fields to the corpus's columns.
 
-    Without a mapping, the columns that have our fields' names. A text column of bytes is read as
-    UTF-8; one of another type cannot hold a text.
+    A field that is not mapped is read from the column of its name, where there is one. A text
+    column of bytes is read as UTF-8; one of another type cannot hold a text.
     Rows: as many as the footer says, group by group; one for the rest where reading must stop.
     Raises: InputError when this is not Parquet, or a column is missing or cannot be that field.
     """
@@ -105,10 +105,9 @@ def _brief(error: BaseException) -> str:
 def _mapped(schema: pa.Schema, columns: Mapping[str, str], name: str) -> dict[str, str]:
     """Return our field -> column, checked against the columns that there are."""
     there = ", ".join(f"{field.name} ({field.type})" for field in schema)
-    wanted = dict(columns)
-    if not wanted:
-        wanted = {field: field for field in FIELDS if field in schema.names}
-    wanted.setdefault("text", "text")
+    taken = set(columns.values())
+    wanted = {field: field for field in FIELDS if field in schema.names and field not in taken}
+    wanted |= {"text": "text", **columns}
     for field, column in wanted.items():
         indices = schema.get_all_field_indices(column)
         if len(indices) != 1:

@@ -6,6 +6,7 @@ is told by the object's first bytes before its name.
 Does not know: where objects lie; what becomes of the documents.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
@@ -22,6 +23,9 @@ Format = Literal["dolma", "clueweb", "parquet", "warc"]
 
 PARQUET_MAGIC = b"PAR1"
 WARC_MAGIC = b"WARC/"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_LIST_OVER_LINES = re.compile(rb"\[[^\S\n]*(\r?\n|\{[^\n]*,[^\S\n]*\n)")
+"""No line of it can be an object of its own: `[` alone, or an object after it that goes on."""
 DOLMA_NAMES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 
 
@@ -75,6 +79,10 @@ def format_of(file: BinaryIO, name: str) -> Format:
     start = _start_of_text(file, name)
     if start.startswith(WARC_MAGIC):
         return "warc"
+    if start.startswith(UTF_16):
+        raise InputError(f"{name}: is UTF-16; save it as UTF-8")
+    if _LIST_OVER_LINES.match(start):
+        raise InputError(f"{name}: is one JSON list; JSON Lines has an object a line: jq -c '.[]'")
     return "clueweb" if is_clueweb(start) else "dolma"
 
 

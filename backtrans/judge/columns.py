@@ -62,9 +62,12 @@ def found_columns(
         generation = next((name for name in GENERATIONS if name in there), GENERATIONS[0])
     for name in (instruction, generation):
         if name not in there:
-            near = difflib.get_close_matches(name, there, n=1, cutoff=0.0)
+            near = difflib.get_close_matches(name, there, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else "."
-            raise InputError(f"{source}: no column {name!r}{meant} There are: {', '.join(there)}")
+            raise InputError(
+                f"{source}: no column {name!r}{meant} There are: {', '.join(there)};"
+                " --instruction and --generation name others"
+            )
     return Columns(instruction, generation)
 
 

@@ -34,7 +34,7 @@ STAGE = "select"
 BROKE_OFF = "unreadable_rest"
 """The reason that stands for any number of rows, and maybe for shards that nobody has seen."""
 
-VERSION = "select/2"
+VERSION = "select/3"
 """Part of the fingerprint, like a role's: a new one when reading or cutting gives other rows."""
 
 

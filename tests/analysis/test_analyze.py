@@ -104,7 +104,7 @@ def test_tags_are_counted_by_the_model_that_a_file_names(
     [
         (["nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["a.jsonl", "a.jsonl"], 2, "two sets have the same name"),
-        (["a.jsonl", "--response", "reply"], 1, "row 1: needs the text reply"),
+        (["a.jsonl", "--response", "reply"], 1, "needs the text reply; there is instruction, "),
         (["a.jsonl", "--tokenizer", "nowhere"], 1, "nowhere"),
         (["a.jsonl", "--tagger", "bad.yaml"], 2, "tagging.modle: unknown key"),
         (["a.jsonl", "--mauve", "nowhere"], 2, "MAUVE needs 20 responses"),

@@ -354,6 +354,12 @@ def test_a_part_that_is_broken_is_judged_again(
     [
         ([{"instruction": "a", "generaton": "b"}], [], 1, "did you mean 'generaton'"),
         (pairs(["a"]), ["--instruction", "instrution"], 1, "did you mean 'instruction'"),
+        (
+            [{"prompt": "a", "answer": "b"}],
+            [],
+            1,
+            "no column 'instruction'. There are: prompt, answer; ",
+        ),
         ([{"instruction": 5, "generation": "b"}], [], 1, "row 1: 'instruction' holds no text"),
         ([], [], 1, "holds no rows"),
         (pairs(["<<refuse>>"]), [], 3, "none of 1 pairs was scored"),
