@@ -19,7 +19,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from ipaddress import ip_address
 from typing import Any, NoReturn, Self
@@ -27,7 +27,9 @@ from urllib.parse import urlsplit
 
 from backtrans import errors, logs
 from backtrans.errors import BacktransError, ConfigError, EngineDead
+from backtrans.runtime import shortage
 from backtrans.runtime.attempts import DIED, MAX_OPENINGS, Attempts, open_patiently
+from backtrans.runtime.joining import join
 from backtrans.runtime.metrics import Metrics
 from backtrans.runtime.receipts import address_from, address_text, receipt_from, receipt_text
 from backtrans.store import Store
@@ -76,7 +78,9 @@ class RayRuntime:
     joins is kept from one map to the next inside `with`, and let go after the map otherwise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[str], None] = lambda _: None) -> None:
+        """Say through `note` what a map waits for, where that is not the work itself."""
+        self._note = note
         self._kept = False
         self._started = False
 
@@ -118,7 +122,10 @@ class RayRuntime:
         try:
             _check_gpus(work, settings)
             metrics = Metrics(settings.run, work)
-            with closing(_rows(work, addresses, settings)) as rows:
+            with (
+                shortage.told(work, settings, self._note),
+                closing(_rows(work, addresses, settings)) as rows,
+            ):
                 for row in rows:
                     if row["fatal"]:
                         raise _original(row["fatal"], row["text"])
@@ -135,7 +142,7 @@ def _start(settings: RuntimeSettings) -> None:
     quiet: dict[str, Any] = {"log_to_driver": settings.verbose, "logging_level": level}
     with _own_signals():
         if settings.ray_address not in (None, "local"):
-            ray.init(address=settings.ray_address, **quiet)
+            join(settings.ray_address, **quiet)
             return
         ray.init(
             address="local",
