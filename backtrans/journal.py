@@ -32,13 +32,20 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def begin_attempt(self, run: str, stage: str, key: str) -> int:
-        """Count one more attempt of this run at a key, from 1; safe against concurrent callers."""
+    def begin_attempt(self, run: str, stage: str, key: str, where: str = "") -> int:
+        """Count one more attempt of this run at a key, from 1; safe against concurrent callers.
+
+        Where it is made is kept with it.
+        """
         start = place("attempts", run, stage, key)
         number = 1
-        while not self.store.put_new(f"{start}.{number}", b""):
+        while not self.store.put_new(f"{start}.{number}", where.encode()):
             number += 1
         return number
+
+    def attempted_where(self, run: str, stage: str, key: str, number: int) -> str:
+        """Return where an attempt was made. Raises: KeyMissing for one that was not counted."""
+        return self.store.get(f"{place('attempts', run, stage, key)}.{number}").decode()
 
     def attempted(self, run: str, stage: str, key: str) -> bool:
         """Say whether a run has counted any attempt at a key."""

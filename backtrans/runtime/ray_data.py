@@ -30,6 +30,7 @@ from backtrans.errors import BacktransError, ConfigError, EngineDead
 from backtrans.runtime import shortage
 from backtrans.runtime.attempts import DIED, MAX_OPENINGS, Attempts, open_patiently
 from backtrans.runtime.joining import join
+from backtrans.runtime.machines import RayNodes
 from backtrans.runtime.metrics import Metrics
 from backtrans.runtime.receipts import address_from, address_text, receipt_from, receipt_text
 from backtrans.store import Store
@@ -236,7 +237,7 @@ class _Actor:
             logs.to_json(sys.stderr)
         try:
             self._metrics = Metrics(settings.run, work)
-            self._attempts = Attempts(work.name, settings, self)
+            self._attempts = Attempts(work.name, settings, self, RayNodes())
             openings = _Openings(work, settings)
             openings.begin()
             self._worker = open_patiently(work, settings)
