@@ -17,6 +17,7 @@ from backtrans.errors import ConfigError
 from backtrans.expiry import Expiry, expired, expiry, held, loose
 from backtrans.export import PREFERENCE, export
 from backtrans.generations import FOLDER, loose_entries
+from backtrans.journal import STOPPED
 from backtrans.models import FOLDER as MODELS
 from backtrans.models import Registry
 from backtrans.overview import Overview
@@ -107,8 +108,9 @@ def orphans(job: Overview, older_than_seconds: float) -> list[str]:
     """Return what late or broken attempts left, older than that: nothing names it.
 
     Parts, temporary files, files of splits, what an expiry left of an index, files of models that
-    were not registered, and what trainings left in which nothing was put since. A part that a
-    snapshot's manifest names is none, though its commit may have been replaced.
+    were not registered, what trainings left in which nothing was put since, and marks that stopped
+    runs which have ended. A part that a snapshot's manifest names is none, though its commit may
+    have been replaced.
     """
     ledger = job.ledger
     every = snapshots(ledger)
@@ -121,17 +123,19 @@ def orphans(job: Overview, older_than_seconds: float) -> list[str]:
     ]
     older_than = now - older_than_seconds
     trained = [*Registry(ledger.store).orphans(older_than), *room.orphans(ledger.store, older_than)]
-    return sorted([*parts, *unnamed, *trained])
+    marks = job.journal.marks_of_ended(older_than)
+    return sorted([*parts, *unnamed, *trained, *marks])
 
 
 def sweep(pipeline: Pipeline, keys: list[str]) -> None:
     """Delete orphans; what has been named since they were listed stays."""
     ledger = pipeline.ledger
-    apart = ("splits/", FOLDER, MODELS, room.FOLDER)
+    apart = ("splits/", FOLDER, MODELS, room.FOLDER, STOPPED)
     ledger.sweep([key for key in keys if not key.startswith(apart)])
     now = time.time()
     still_loose = {*loose(ledger, snapshots(ledger), now), *loose_entries(ledger, now)}
     still_loose |= {*Registry(ledger.store).orphans(now), *room.orphans(ledger.store, now)}
+    still_loose.update(pipeline.journal.marks_of_ended(now))
     for key in still_loose.intersection(keys):
         ledger.store.delete(key)
 

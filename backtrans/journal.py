@@ -15,11 +15,15 @@ Does not know: why an attempt failed, or what a run is to do next.
 
 from typing import Any
 
-from backtrans.entries import QUARANTINED, RUN, Quarantined, decoded, encoded
+from backtrans.entries import QUARANTINED, RUN, Quarantined, checked_name, decoded, encoded
+from backtrans.errors import KeyMissing
 from backtrans.places import names, place, read_at_once
 from backtrans.store import Store
 
-__all__ = ["Journal", "Quarantined"]
+__all__ = ["STOPPED", "Journal", "Quarantined"]
+
+STOPPED = "stopped/"
+"""Where runs are told to begin nothing more."""
 
 
 class Journal:
@@ -28,13 +32,20 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def begin_attempt(self, run: str, stage: str, key: str) -> int:
-        """Count one more attempt of this run at a key, from 1; safe against concurrent callers."""
+    def begin_attempt(self, run: str, stage: str, key: str, where: str = "") -> int:
+        """Count one more attempt of this run at a key, from 1; safe against concurrent callers.
+
+        Where it is made is kept with it.
+        """
         start = place("attempts", run, stage, key)
         number = 1
-        while not self.store.put_new(f"{start}.{number}", b""):
+        while not self.store.put_new(f"{start}.{number}", where.encode()):
             number += 1
         return number
+
+    def attempted_where(self, run: str, stage: str, key: str, number: int) -> str:
+        """Return where an attempt was made. Raises: KeyMissing for one that was not counted."""
+        return self.store.get(f"{place('attempts', run, stage, key)}.{number}").decode()
 
     def attempted(self, run: str, stage: str, key: str) -> bool:
         """Say whether a run has counted any attempt at a key."""
@@ -42,11 +53,28 @@ class Journal:
 
     def stop(self, run: str) -> None:
         """Have the workers of a run begin nothing more; what they have begun they finish."""
-        self.store.put(place("stopped", run), b"")
+        self.store.put(STOPPED + checked_name(run), b"")
 
     def stopped(self, run: str) -> bool:
         """Say whether a run is to begin nothing more."""
-        return self.store.exists(place("stopped", run))
+        return self.store.exists(STOPPED + checked_name(run))
+
+    def marks_of_ended(self, older_than: float) -> list[str]:
+        """Return the keys of marks of that age, in seconds since the epoch, that stop no run now.
+
+        A run that was killed has not ended: its workers may be there still, and see the mark.
+        """
+        marks = [info.key for info in self.store.list(STOPPED) if info.modified < older_than]
+
+        def is_over(key: str) -> bool:
+            record = place("runs", key.removeprefix(STOPPED)) + ".json"
+            try:
+                return "ended_at" in decoded(RUN, record, self.store.get(record))
+            except KeyMissing:
+                return True
+
+        over = read_at_once(is_over, marks)
+        return [key for key, ended in zip(marks, over, strict=True) if ended]
 
     def quarantine(self, record: Quarantined) -> None:
         """Record a shard given up."""

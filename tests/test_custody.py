@@ -439,6 +439,23 @@ def test_a_sweep_takes_what_a_dead_publisher_left_and_no_file_of_a_snapshot(
     assert files_under(tmp_path / "out") == before
 
 
+def test_a_sweep_takes_the_mark_that_stopped_a_run_once_that_has_ended(tmp_path: Path) -> None:
+    """A run that was killed may have workers left, which are to see it."""
+    write_corpus(tmp_path)
+    pipeline = run(tmp_path)
+    [ended] = pipeline.journal.runs()
+    pipeline.journal.put_run("20260101T000000Z-killed", {"run": "20260101T000000Z-killed"})
+    for name in (ended["run"], "20260101T000000Z-killed"):
+        pipeline.journal.stop(name)
+        os.utime(tmp_path / "out/stopped" / name, (1_000_000_000, 1_000_000_000))
+    found = custody.orphans(pipeline, 3600)
+    assert found == [f"stopped/{ended['run']}"]
+    custody.sweep(pipeline, found)
+    assert pipeline.journal.stopped("20260101T000000Z-killed")
+    assert not pipeline.journal.stopped(ended["run"])
+    assert custody.orphans(pipeline, -60) == []
+
+
 def test_nothing_is_withdrawn_before_the_first_takedown(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     assert not withdrawn(run(tmp_path).ledger)

@@ -210,6 +210,13 @@ def test_nothing_is_installed_when_a_machine_starts(commands: str) -> None:
     assert not re.search(r"\b(pip|apt|apt-get|conda|uv)\b", "\n".join(CLUSTER[commands]))
 
 
+def test_a_container_sees_the_gpus_of_its_machine() -> None:
+    """NVIDIA's runtime shows what a variable names; only images of NVIDIA's have it set."""
+    options = CLUSTER["docker"]["run_options"]
+    assert {"--env NVIDIA_VISIBLE_DEVICES=all"} <= set(options)
+    assert "FROM nvidia/" not in (DEPLOY / "Dockerfile").read_text()
+
+
 def test_the_options_of_ray_start_are_rays() -> None:
     ray = importlib.util.find_spec("ray")
     assert ray is not None
@@ -224,7 +231,7 @@ def test_the_options_of_ray_start_are_rays() -> None:
 
 POD = {
     "serviceAccountName", "automountServiceAccountToken", "securityContext", "containers",
-    "volumes", "tolerations", "restartPolicy",
+    "volumes", "tolerations", "restartPolicy", "terminationGracePeriodSeconds",
 }  # fmt: skip
 CLUSTER_SPEC = {
     "rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec",
@@ -332,6 +339,46 @@ def test_the_shell_of_the_scheduled_refresh_is_one() -> None:
     subprocess.run(["sh", "-n", "-c", container["args"][0]], check=True)
 
 
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (["Running", "Complete"], 0),
+        (["", "Failed"], 1),
+        (["Running", *["-"] * 39, "Running", *["-"] * 39, "Complete"], 0),  # - is no answer
+        (["Running", *["-"] * 40, "Complete"], 1),
+    ],
+    ids=["completes", "fails", "the server is away", "the job is gone"],
+)
+def test_the_scheduled_refresh_ends_when_its_job_does_and_not_when_a_server_is_away(
+    tmp_path: Path, states: list[str], code: int
+) -> None:
+    (container,) = CRON["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    (tmp_path / "states").write_text("\n".join(states) + "\n")
+    kubectl = """#!/bin/sh
+[ "$1" = create ] && echo rayjob.ray.io/backtrans-refresh-x && exit
+state=$(head -n 1 states); sed -i 1d states
+[ "$state" = - ] && exit 1
+printf %s "$state"
+"""
+    for name, does in (("kubectl", kubectl), ("sleep", "#!/bin/sh\n")):
+        (tmp_path / name).write_text(does)
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-ec", container["args"][0]],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        timeout=60,
+        stdout=subprocess.DEVNULL,
+    )
+    assert done.returncode == code
+
+
+def test_pods_of_a_cluster_have_two_minutes_to_end() -> None:
+    groups = [STAYING["headGroupSpec"], *STAYING["workerGroupSpecs"]]
+    given = {group["template"]["spec"]["terminationGracePeriodSeconds"] for group in groups}
+    assert given == {120}
+
+
 def test_what_is_mounted_is_made_of_files_that_are_there() -> None:
     made = DOCUMENTS["Kustomization", "kustomization"]
     maps = {each["name"]: each["files"] for each in made["configMapGenerator"]}
@@ -382,14 +429,19 @@ def test_rays_job_server_has_all_that_it_needs_of_the_lock() -> None:
     assert [each.name for each in wanted if canonicalize_name(each.name) not in there] == []
 
 
+BUDGET_SPENT = 4
+"""The exit code of a run that its budget stopped; tried again at once, it would spend as much."""
+
+
 def test_the_airflow_schedule_is_python_and_names_each_submission_by_its_time() -> None:
     tree = ast.parse((DEPLOY / "airflow/backtrans_refresh.py").read_text())
     said = {node.arg: node.value for node in ast.walk(tree) if isinstance(node, ast.keyword)}
     assert ast.literal_eval(said["max_active_runs"]) == 1
     assert ast.literal_eval(said["catchup"]) is False
-    assert "--submission-id backtrans-refresh-{{ ts_nodash }}" in ast.literal_eval(
-        said["bash_command"]
-    )
+    # The time of a run that a person starts: in Airflow 3 such a one may have no logical date.
+    named = "--submission-id backtrans-refresh-{{ dag_run.run_after | ts_nodash }}"
+    assert named in ast.literal_eval(said["bash_command"])
+    assert BUDGET_SPENT in ast.literal_eval(said["skip_on_exit_code"])
     assert ast.literal_eval(said["env"])["RAY_AUTH_MODE"] == "token"
 
 
@@ -405,7 +457,7 @@ def test_the_systemd_service_is_no_roots_and_stops_where_a_retry_is_in_vain() ->
     service = unit("backtrans-refresh.service")["Service"]
     assert service["User"] == "backtrans"
     assert service["Type"] == "oneshot"
-    assert service["RestartPreventExitStatus"] == "2"
+    assert service["RestartPreventExitStatus"].split() == ["2", str(BUDGET_SPENT)]
     assert service["LoadCredential"].startswith("auth_token:/")
 
 

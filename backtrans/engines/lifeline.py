@@ -1,45 +1,68 @@
-"""Ends child processes with this one, however this one ends.
+"""Ends the processes that this one starts, and theirs, with it, however it ends.
 
 A vLLM engine core waits for ever for a parent that was killed (0.32): it would keep its memory, and
-a GPU's. A small process of its own holds the other end of a pipe; when the pipe closes without a
-word, it kills the children. Processes are held by pidfd, so a number used anew is never killed.
+a GPU's. Who was whose child is forgotten when a parent dies, so children are marked by what the
+kernel hands on when it makes them: a forked one holds the parent's end of a pipe, and one that
+executes a program has a variable in its environment. A small process of its own holds the other
+end; where the parent ends without a word, it ends whatever bears either mark. It is there before
+the first child, so there is no moment at which a child is not tied.
+
+Promises: a process without a mark is never ended; those that are ended are held by pidfd meanwhile,
+so a number used anew is none.
 
 Does not know: what the children are. Linux only, as vLLM is.
 """
 
+import os
+import secrets
+import select
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from pathlib import Path
 
-_WATCH = """
-import os, signal, sys
-held = []
-for pid in sys.argv[1:]:
-    try:
-        held.append(os.pidfd_open(int(pid)))
-    except ProcessLookupError:
-        pass
-os.write(1, b"held")
-if not os.read(0, 1):
-    for child in held:
-        try:
-            signal.pidfd_send_signal(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-"""
+MARK = "BACKTRANS_LIFELINE"
+"""The variable that ties a process which executes a program. Its value is one lifeline's own."""
+
+KEEP_ENVIRONMENT = "SPT_NOENV"
+"""Source: setproctitle 1.3: unless this is set, a process that names itself, as an engine core
+does, writes over what the kernel shows of its environment."""
+
+_QUIET_SECONDS = 1.0
+"""How long nothing must bear a mark before the watch ends: for an instant before it executes, a
+process bears neither. Source: this project's choice."""
+
+_MAX_SECONDS = 600.0
+"""How long the watch goes on against a process that the kernel does not end, as one that waits for
+a device. Source: this project's choice."""
+
+_PAUSE_SECONDS = 0.05
+
+_tying = threading.Lock()
 
 
 class Lifeline:
-    """Children that die with this process, until it is cut."""
+    """Ties processes to this one, until it is cut.
 
-    def __init__(self, pids: Sequence[int]) -> None:
-        """Tie the processes to this one; they are held when this returns."""
+    Tied are all that this process forks, and those that it has execute a program in `tying`.
+    """
+
+    def __init__(self) -> None:
+        """Start the watch; it holds this process when this returns."""
+        self._mark = secrets.token_hex(16)
+        environment = {name: value for name, value in os.environ.items() if name != MARK}
         # A session of its own: an interrupt from the terminal must not end it first.
         self._watch = subprocess.Popen(
-            [sys.executable, "-ISc", _WATCH, *map(str, pids)],
+            [sys.executable, "-IS", __file__, str(os.getpid()), self._mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env=environment,
         )
         assert self._watch.stdin is not None
         assert self._watch.stdout is not None
@@ -47,8 +70,25 @@ class Lifeline:
         with self._watch.stdout as ready:
             ready.read(4)
 
+    @contextmanager
+    def tying(self) -> Iterator[None]:
+        """Tie the programs that are executed in this block, and what they execute."""
+        # It outlives its parent by design, and removes what that leaves in shared memory.
+        resource_tracker.ensure_running()
+        with _tying:
+            before = {name: os.environ.get(name) for name in (MARK, KEEP_ENVIRONMENT)}
+            os.environ |= {MARK: self._mark, KEEP_ENVIRONMENT: "1"}
+            try:
+                yield
+            finally:
+                for name, value in before.items():
+                    if value is None:
+                        del os.environ[name]
+                    else:
+                        os.environ[name] = value
+
     def cut(self) -> None:
-        """Let the children live on; may be called twice."""
+        """Let what is tied live on; may be called twice."""
         if self._word.closed:
             return
         try:
@@ -58,3 +98,65 @@ class Lifeline:
             return
         finally:
             self._watch.wait()
+
+
+def _watch(parent: int, mark: str) -> None:
+    """Wait for the parent's end, or for its word, on standard input, that nothing is tied now."""
+    try:
+        held = os.pidfd_open(parent)
+    except ProcessLookupError:
+        return
+    if os.getppid() != parent:  # it has ended, and its number may be another's
+        return
+    os.write(1, b"held")
+    os.close(1)
+    # The pipe alone would not tell: forked children hold its other end, too.
+    said, _, _ = select.select([0, held], [], [])
+    if 0 in said and os.read(0, 1):
+        return
+    variable, line = f"{MARK}={mark}".encode(), f"pipe:[{os.fstat(0).st_ino}]"
+    began = seen = time.monotonic()
+    while time.monotonic() < min(seen + _QUIET_SECONDS, began + _MAX_SECONDS):
+        numbers = {int(at.name) for at in Path("/proc").iterdir() if at.name.isdecimal()}
+        ended = [_ended(number, variable, line) for number in numbers - {os.getpid()}]
+        if any(ended):
+            seen = time.monotonic()
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _ended(number: int, variable: bytes, line: str) -> bool:
+    """End a process if it is tied; say whether it was."""
+    try:
+        held = os.pidfd_open(number)
+    except OSError:
+        return False
+    try:
+        if not _is_tied(number, variable, line):
+            return False
+        signal.pidfd_send_signal(held, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(held)
+    return True
+
+
+def _is_tied(number: int, variable: bytes, line: str) -> bool:
+    here = Path(f"/proc/{number}")
+    try:
+        if variable in (here / "environ").read_bytes().split(b"\0"):
+            return True
+        files = list((here / "fd").iterdir())
+    except OSError:  # it has ended, or is another user's
+        return False
+    for file in files:
+        try:
+            if str(file.readlink()) == line:
+                return True
+        except OSError:  # closed meanwhile
+            continue
+    return False
+
+
+if __name__ == "__main__":
+    _watch(int(sys.argv[1]), sys.argv[2])

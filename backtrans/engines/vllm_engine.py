@@ -97,10 +97,11 @@ class VllmEngine:
         try:
             self._prepare_adapters()
             before = set(multiprocessing.active_children())
-            self._own.wait(self._open(lora))
+            self._lifeline = Lifeline()  # before there is a core: a start takes half a minute
+            with self._lifeline.tying():
+                self._own.wait(self._open(lora))
             cores = set(multiprocessing.active_children()) - before
             pids = [core.pid for core in cores if core.pid]
-            self._lifeline = Lifeline(pids)
             self._watched = [os.pidfd_open(pid) for pid in pids]
             self._own.soon(self._watch)
         except (ValueError, RuntimeError, OSError) as error:

@@ -9,7 +9,8 @@ are found again, beside others.
 Promises: an address ends in one receipt; one that raised or died alone in its last attempt is
 quarantined with its error; one that died only in company has one more attempt, alone, whatever
 `max_attempts` says. So deaths are bounded: each costs an address its one attempt in company, or one
-of its attempts alone.
+of its attempts alone. That a machine is lost is no address's fault, and costs it none, up to
+`MAX_LOST` times.
 
 Does not know: Ray, engines, what the work is.
 """
@@ -26,6 +27,7 @@ from backtrans import logs
 from backtrans.errors import ConfigError, CredentialsRefused, EngineDead, ModelError
 from backtrans.journal import Journal, Quarantined
 from backtrans.meter import ATTEMPT
+from backtrans.runtime.machines import MAX_LOST, Machines, OneMachine
 from backtrans.store import Store
 from backtrans.work import Address, Receipt, RuntimeSettings, Work, Worker
 
@@ -55,8 +57,15 @@ class Hold(Protocol):
 class Attempts:
     """The attempts of one worker, over the journal's count of them, which outlives the worker."""
 
-    def __init__(self, name: str, settings: RuntimeSettings, hold: Hold) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: RuntimeSettings,
+        hold: Hold,
+        machines: Machines = OneMachine(),  # noqa: B008 - it holds nothing
+    ) -> None:
         self._name = name
+        self._machines = machines
         self._settings = settings
         self._hold = hold
         self._journal = Journal(Store(settings.store))
@@ -72,16 +81,19 @@ class Attempts:
         if await self._is_stopped():
             return Receipt(address, "left", attempts=0)
         logs.here(run=self._settings.run, stages=self._name, shard=address.shard)
-        # Delivered before, not done, and not by this worker: in flight when its process died.
-        again = await self._count("delivered", address) > 1
-        was_done = again and await self._was_done(address)
-        suspect = again and not was_done
+        # Delivered before, not done, and not by this worker: in flight when its process died,
+        # unless that died with its machine.
+        delivered = await self._count("delivered", address)
+        lost = await self._lost(address, delivered)
+        was_done = delivered > 1 and await self._was_done(address)
+        suspect = delivered - lost > 1 and not was_done
         error = ""
         while True:
             async with self._turns.alone() if suspect else self._turns.beside_others():
                 attempt = await self._count("", address)
                 tries_alone = await self._count("alone", address) if suspect else 0
-                if attempt > self._settings.max_attempts and tries_alone > 1:
+                most = self._settings.max_attempts + lost
+                if attempt > most and tries_alone > 1:
                     return await self._give_up(address, error, attempt - 1)
                 at_fault = suspect
                 ATTEMPT.set(attempt)
@@ -104,15 +116,27 @@ class Attempts:
                 except Exception as failure:  # noqa: BLE001 - whatever it is, it is this address's
                     error, raised = _text(failure), True
                     logs.went_wrong("attempt failed", error=error)
-                if attempt >= self._settings.max_attempts and (at_fault or raised):
+                if attempt >= most and (at_fault or raised):
                     return await self._give_up(address, error, attempt)
             if raised:
                 await asyncio.sleep(_pause_seconds(self._settings, address.key, attempt))
 
     async def _count(self, kind: str, address: Address) -> int:
         stage = f"{self._name}.{kind}" if kind else self._name
-        begin, run = self._journal.begin_attempt, self._settings.run
-        return await asyncio.to_thread(begin, run, stage, address.key)
+        begin, run, here = self._journal.begin_attempt, self._settings.run, self._machines.here
+        return await asyncio.to_thread(begin, run, stage, address.key, here)
+
+    async def _lost(self, address: Address, delivered: int) -> int:
+        """Return how many deliveries before this one were lost with their machine."""
+        read, stage = self._journal.attempted_where, f"{self._name}.delivered"
+
+        def count() -> int:
+            before = range(1, delivered)
+            held = [read(self._settings.run, stage, address.key, number) for number in before]
+            gone = self._machines.gone(held)
+            return min(MAX_LOST, sum(machine in gone for machine in held))
+
+        return await asyncio.to_thread(count) if delivered > 1 else 0
 
     async def _is_stopped(self) -> bool:
         if self._settings.stoppable and not self._stopped:  # there is no way back: seen once is all

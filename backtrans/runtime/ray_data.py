@@ -23,7 +23,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from ipaddress import ip_address
 from typing import Any, NoReturn, Self
@@ -31,7 +31,10 @@ from urllib.parse import urlsplit
 
 from backtrans import errors, logs
 from backtrans.errors import BacktransError, ConfigError, EngineDead
+from backtrans.runtime import shortage
 from backtrans.runtime.attempts import DIED, MAX_OPENINGS, Attempts, open_patiently
+from backtrans.runtime.joining import join
+from backtrans.runtime.machines import RayNodes
 from backtrans.runtime.metrics import Metrics
 from backtrans.runtime.portions import portions
 from backtrans.runtime.receipts import addresses_from, addresses_text, receipt_from, receipt_text
@@ -81,7 +84,9 @@ class RayRuntime:
     joins is kept from one map to the next inside `with`, and let go after the map otherwise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[str], None] = lambda _: None) -> None:
+        """Say through `note` what a map waits for, where that is not the work itself."""
+        self._note = note
         self._kept = False
         self._started = False
 
@@ -124,7 +129,10 @@ class RayRuntime:
             _check_gpus(work, settings)
             metrics = Metrics(settings.run, work)
             known = {address.key: address for address in addresses}
-            with closing(_rows(work, addresses, settings)) as rows:
+            with (
+                shortage.told(work, settings, self._note),
+                closing(_rows(work, addresses, settings)) as rows,
+            ):
                 for row in rows:
                     if row["fatal"]:
                         raise _original(row["fatal"], row["text"])
@@ -141,7 +149,7 @@ def _start(settings: RuntimeSettings) -> None:
     quiet: dict[str, Any] = {"log_to_driver": settings.verbose, "logging_level": level}
     with _own_signals():
         if settings.ray_address not in (None, "local"):
-            ray.init(address=settings.ray_address, **quiet)
+            join(settings.ray_address, **quiet)
             return
         ray.init(
             address="local",
@@ -236,7 +244,7 @@ class _Actor:
             logs.to_json(sys.stderr)
         try:
             self._metrics = Metrics(settings.run, work)
-            self._attempts = Attempts(work.name, settings, self)
+            self._attempts = Attempts(work.name, settings, self, RayNodes())
             openings = _Openings(work, settings)
             openings.begin()
             self._worker = open_patiently(work, settings)

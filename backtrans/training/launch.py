@@ -54,19 +54,22 @@ def _in_a_process(job: Job) -> str:
     given back.
     """
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", WORKER],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        lifeline = Lifeline([process.pid])
+        lifeline = Lifeline()
         try:
-            process.communicate(JOB.dump_json(job))
+            with lifeline.tying():
+                process = subprocess.Popen(
+                    [sys.executable, "-m", WORKER],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+            try:
+                process.communicate(JOB.dump_json(job))
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
             lifeline.cut()
         if process.returncode == 0:
             return ""

@@ -88,7 +88,7 @@ def vllm_server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         *("--lora-target-modules", *sorted(m.split(".")[1] for m in tiny_model.MODULES)),
         *("--lora-modules", *(f"{name}={path}" for name, path in names.items())),
     ]
-    environment = os.environ | {
+    settings = {
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
@@ -98,9 +98,10 @@ def vllm_server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     log = folder / "log"
     # Not the command `vllm`: vllm-cpu's asks for the version of a package of that name.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *arguments]
-    with log.open("wb") as out:
+    lifeline = Lifeline()  # a test that hangs ends this process without more ado
+    with log.open("wb") as out, lifeline.tying():
+        environment = os.environ | settings
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
-    lifeline = Lifeline([process.pid])  # a test that hangs ends this process without more ado
     try:
         _until_it_serves(process, port, log)
         yield f"http://127.0.0.1:{port}/v1"

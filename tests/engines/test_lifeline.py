@@ -1,40 +1,115 @@
-"""A lifeline: children end with a process that is killed, and live on when it is cut."""
+"""A lifeline: what a process starts ends with it if it is killed, at whatever moment, and lives on
+when the line is cut.
+
+Children wait for a word of the test, and then say that they lived. They inherit their parent's
+output: while that is open, somebody lives.
+"""
 
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
 
 import pytest
 
-PARENT = """
+FAMILY = """
 import os, signal, subprocess, sys
 from backtrans.engines.lifeline import Lifeline
-child = subprocess.Popen([sys.executable, "-ISc", "input()"], stdin=int(sys.argv[1]))
-line = Lifeline([child.pid, 2**22 - 1])
-if sys.argv[2] == "cut":
+
+kind, when, hears, tells, named = *sys.argv[1:3], *map(int, sys.argv[3:])
+wait = f"import os; os.read({hears}, 1) and os.write(1, b'lived')"
+
+def executes():
+    subprocess.Popen([sys.executable, "-ISc", wait], pass_fds=[hears])
+
+def forks():
+    if os.fork() == 0:
+        exec(wait)
+        os._exit(0)
+
+def executes_and_leaves():
+    if (between := os.fork()) == 0:
+        executes()
+        os._exit(0)
+    os.waitpid(between, 0)
+
+def takes_a_name():
+    title = "import os, setproctitle; setproctitle.setproctitle('core' * 300);"
+    code = f"{title} os.write({tells}, b'.'); {wait}"
+    subprocess.Popen([sys.executable, "-c", code], pass_fds=[hears, tells])
+    os.close(tells)
+    os.read(named, 1)
+
+if when == "before":
+    executes()
+line = Lifeline()
+with line.tying():
+    globals()[kind]()
+    if when == "during":
+        os.kill(os.getpid(), signal.SIGKILL)
+if when == "cut":
     line.cut()
     line.cut()
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.parametrize("how", ["killed", "cut"])
-def test_a_child_ends_with_a_killed_parent_unless_the_line_was_cut(how: str) -> None:
-    """The child inherits the parent's output: while that is open, the child lives."""
-    feed, hold = os.pipe()  # the child waits for a line of it
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(feed), how], pass_fds=(feed,), stdout=subprocess.PIPE
-    )
-    os.close(feed)
-    assert parent.wait(timeout=60) == -signal.SIGKILL
-    assert parent.stdout is not None
-    with parent.stdout as output:
-        if how == "cut":
-            os.set_blocking(output.fileno(), False)
-            assert output.read() is None  # open, and nothing in it
-            os.set_blocking(output.fileno(), True)
-            os.close(hold)
-        assert output.read() == b""  # returns when the child has ended
-    if how == "killed":
-        os.close(hold)
+@dataclass
+class Family:
+    """What is left of one whose head is dead."""
+
+    output: IO[bytes]
+    named: IO[bytes]
+    word: int
+
+    def told(self) -> bytes:
+        """Tell the word to who lives; return what they say, when all have ended."""
+        os.write(self.word, b"..")
+        return self.output.read()
+
+
+@contextmanager
+def killed(kind: str, when: str) -> Iterator[Family]:
+    """Start a family whose head kills itself, and lend what is left of it."""
+    hears, word = os.pipe()
+    named, tells = os.pipe()
+    arguments = [kind, when, str(hears), str(tells), str(named)]
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", FAMILY, *arguments],
+            pass_fds=[hears, tells, named],
+            stdout=subprocess.PIPE,
+        ) as head,
+        os.fdopen(named, "rb") as name,
+    ):
+        os.close(hears)
+        os.close(tells)
+        assert head.stdout is not None
+        try:
+            assert head.wait(timeout=60) == -signal.SIGKILL
+            yield Family(head.stdout, name, word)
+        finally:
+            os.close(word)
+
+
+@pytest.mark.parametrize("when", ["during", "after"])
+@pytest.mark.parametrize("kind", ["executes", "forks", "executes_and_leaves", "takes_a_name"])
+def test_a_child_ends_with_a_parent_that_is_killed(kind: str, when: str) -> None:
+    with killed(kind, when) as family:
+        assert family.output.read() == b""  # returns when the last of them has ended
+
+
+@pytest.mark.parametrize("kind", ["executes", "forks", "takes_a_name"])
+def test_a_child_lives_on_when_the_line_was_cut(kind: str) -> None:
+    with killed(kind, "cut") as family:
+        assert family.told() == b"lived"
+
+
+def test_a_child_that_was_not_tied_lives_on_beside_one_that_was() -> None:
+    with killed("takes_a_name", "before") as family:
+        family.named.read()  # returns when the one with a name has ended
+        assert family.told() == b"lived"

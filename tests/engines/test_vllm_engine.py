@@ -247,9 +247,21 @@ def test_an_engine_whose_core_is_killed_is_dead_and_closes(
     await_end(mine)
 
 
-def test_no_core_outlives_a_process_that_is_killed(vllm_settings: EngineSettings) -> None:
+@pytest.mark.parametrize(
+    ("method", "sight"),
+    [
+        ("spawn", "multiprocessing.spawn"),  # there is a core, and it imports
+        ("spawn", "EngineCore"),  # it has named itself, and loads the model
+        ("fork", "EngineCore"),
+        ("fork", "open"),
+    ],
+)
+def test_no_core_outlives_a_process_that_is_killed(
+    vllm_settings: EngineSettings, method: str, sight: str
+) -> None:
+    """From its first moment on; it inherits the output, so that this is open while it lives."""
     code = f"""
-import os, signal, time, warnings
+import time
 from backtrans.engines.engine import EngineSettings
 from backtrans.engines.opening import open_engine
 if __name__ == "__main__":
@@ -258,15 +270,30 @@ if __name__ == "__main__":
     time.sleep(600)
 """
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"VLLM_WORKER_MULTIPROC_METHOD": method},
     ) as parent:
         assert parent.stdout is not None
-        while parent.stdout.readline() != "open\n":
-            assert parent.poll() is None
-        orphans = children(parent.pid)
-        assert any("EngineCore" in command(pid) for pid in orphans)
+        if sight == "open":
+            while parent.stdout.readline() != b"open\n":
+                assert parent.poll() is None
+        else:
+            await_sight(parent, sight)
         parent.kill()
-    await_end(orphans)
+        assert b"open\n" not in parent.stdout.read()  # returns when the last of them has ended
+
+
+def await_sight(parent: "subprocess.Popen[bytes]", name: str) -> None:
+    """Wait until a process has a child of this name."""
+    while parent.poll() is None:
+        try:
+            if any(name in command(pid) for pid in children(parent.pid)):
+                return
+        except OSError:  # one of them has ended
+            continue
+        time.sleep(0.01)
+    pytest.fail("it ended before there was a core")
 
 
 def test_an_engine_that_is_closed_while_it_answers_is_dead(vllm_settings: EngineSettings) -> None:

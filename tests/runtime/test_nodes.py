@@ -175,6 +175,8 @@ def test_three_nodes_are_lost_in_turn_and_at_most_what_was_in_flight_on_them_is_
     assert set(tries) == set(shards.values())
     assert {shard for shard, times in tries.items() if times > 1} <= set().union(*cut_off)
     assert tries.total() - len(tries) <= sum(map(len, cut_off))
+    alone = [info.key for info in Store(root).list("attempts/") if ".alone/" in info.key]
+    assert alone == [], "what went with its node was taken to be at fault"
 
 
 def asking_attempts(lines: list[Line], shards: dict[str, str]) -> Counter[str]:

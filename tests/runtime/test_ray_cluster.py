@@ -1,6 +1,8 @@
 """The runtime's dealings with Ray itself: its own cluster, others' clusters, what it refuses."""
 
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,42 @@ def test_an_open_cluster_is_refused_before_anything_is_sent(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=r"10\.0\.0\.7"):
         next(receipts)
     assert work.remembered("openings") == []
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """Lend a port at which nobody listens, while this holds it."""
+    with socket.socket() as held:
+        held.bind(("", 0))
+        yield held.getsockname()[1]
+
+
+@pytest.mark.ray
+class TestAClusterThatIsNotThere:
+    def test_it_is_said_where_ray_looked_for_it(self, tmp_path: Path, nobody: int) -> None:
+        settings = settings_in(tmp_path, ray_address=f"127.0.0.2:{nobody}")
+        with pytest.raises(ConfigError, match=rf"no head answers at 127\.0\.0\.2:{nobody}") as said:
+            RayRuntime().ready(settings)
+        assert "node-ip-address" not in str(said.value)
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    def test_what_ray_takes_the_loopback_for_is_said_and_how_to_name_it(
+        self, tmp_path: Path, nobody: int, host: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import ray
+
+        # The address that others reach this machine by, which some machines have and others lack.
+        monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "127.0.0.3")
+        settings = settings_in(tmp_path, ray_address=f"{host}:{nobody}")
+        with pytest.raises(ConfigError) as said:
+            RayRuntime().ready(settings)
+        assert f"no head answers at 127.0.0.3:{nobody}" in str(said.value)
+        assert f"Ray takes {host} for" in str(said.value)
+        assert f"ray_address: 127.0.0.2:{nobody}" in str(said.value)
+
+    def test_an_address_that_is_none_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="localhost:http"):
+            RayRuntime().ready(settings_in(tmp_path, ray_address="localhost:http"))
 
 
 @pytest.mark.ray
