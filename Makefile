@@ -56,26 +56,29 @@ explore: install  ## look for counterexamples to the properties, other ones each
 chaos: install rgw  ## kill processes at every step and at random, and look for lost or doubled rows
 	$(BIN)/pytest -m chaos
 
-bench: install  ## measure reading, selecting, copies, planning, dispatch, training, engines, selectors
-	$(BIN)/python -m bench.reading
-	$(BIN)/python -m bench.pages
-	$(BIN)/python -m bench.filters
-	$(BIN)/python -m bench.privacy
-	$(BIN)/python -m bench.contamination
-	$(BIN)/python -m bench.dedup
-	$(BIN)/python -m bench.planning
-	$(BIN)/python -m bench.dispatch
-	$(BIN)/python -m bench.occupancy
-	$(BIN)/python -m bench.refresh
-	$(BIN)/python -m bench.training
-	$(BIN)/python -m bench.shared_engine
-	$(BIN)/python -m bench.throughput
-	$(BIN)/python -m bench.calibration
-	$(BIN)/python -m bench.audit --pairs 100
-	$(BIN)/python -m bench.judging
+bench: install  ## measure it all anew, and write the figures into the book (docs/benchmarks.md)
+	$(BIN)/python -m bench.reading --record
+	$(BIN)/python -m bench.pages --record
+	$(BIN)/python -m bench.filters --record
+	$(BIN)/python -m bench.privacy --record
+	$(BIN)/python -m bench.contamination --record
+	$(BIN)/python -m bench.dedup --record
+	$(BIN)/python -m bench.planning --record
+	$(BIN)/python -m bench.dispatch --record
+	$(BIN)/python -m bench.occupancy --record
+	$(BIN)/python -m bench.refresh --record
+	$(BIN)/python -m bench.training --record
+	$(BIN)/python -m bench.shared_engine --record
+	$(BIN)/python -m bench.throughput --record
+	$(BIN)/python -m bench.calibration --record
+	$(BIN)/python -m bench.audit --pairs 100 --record
+	$(BIN)/python -m bench.judging --record
+	$(BIN)/python -m bench.kept --record
+	$(BIN)/python scripts/reference.py write
 
 truth: install  ## two rounds in three worlds whose truth is known, with their controls (15 minutes)
-	$(BIN)/python -m bench.truth
+	$(BIN)/python -m bench.truth --record
+	$(BIN)/python scripts/reference.py write
 
 format: install  ## put the sources in shape
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -31,6 +31,8 @@ from backtrans.microworld.world import RatedPair, World
 from backtrans.roles.defences import Defences
 from backtrans.roles.score import Score
 from backtrans.serving import serving
+from bench import book
+from bench.book import Figure
 
 AUDIT_SEED = 52_001
 """The world of the audit. Nothing was trained or calibrated on it."""
@@ -201,6 +203,25 @@ def goal(found: Audit) -> list[str]:
     return [f"at most {MAX_ENTERED:.0%} into A5 and {MAX_UP} points up: {said}", *missed, *pooled]
 
 
+def recorded(who: str, found: Audit, defended: bool) -> list[Figure]:
+    """Return what the book has of an audit: the goals are those of a judge that is defended."""
+    pooled, runs = found.together["attacks"], f"{len(found.clean)} pairs"
+    entered, into = pooled.entered, "pairs that enter A5 under attack"
+    worst = found.attacks[_worst(found)].entered.value
+    clean = ("%", "their clean twins")
+    goals = ({"at_most": 100 * MAX_ENTERED}, {"at_most": MAX_UP}) if defended else ({}, {})
+    of = f"{runs}, 95% interval"
+    low, high = 100 * entered.low, 100 * entered.high
+    return [
+        Figure(f"{who}: {into}", 100 * entered.value, *clean, low, high, of, **goals[0]),
+        Figure(f"{who}: the worst attack", 100 * worst, *clean, runs=runs, **goals[0]),
+        Figure(
+            f"{who}: scores raised", pooled.up.value, "points", *clean[1:], runs=runs, **goals[1]
+        ),
+        Figure(f"{who}: clean pairs in A5", 100 * found.in_a5, "%", runs=runs),
+    ]
+
+
 def main() -> None:
     """Train what is missing, audit, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -208,7 +229,7 @@ def main() -> None:
     parser.add_argument("--others", type=int, default=OTHER_PAIRS, help="pairs of rows not shown")
     parser.add_argument("--cache", type=Path, default=Path("demo/models"))
     parser.add_argument("--judges", nargs="+", choices=list(SETS), default=list(SETS))
-    arguments = parser.parse_args()
+    arguments = book.asked(parser)
     cache: Path = arguments.cache
     trained = {"demo": adapters(cache).forward} if "demo" in arguments.judges else {}
     if set(arguments.judges) & {"judge", "hardened"}:
@@ -220,13 +241,15 @@ def main() -> None:
     }
     pairs = World(AUDIT_SEED).rated_pairs(arguments.pairs, split="heldout")
     print(HEAD + "\n|" + " --- |" * (HEAD.count("|") - 1), flush=True)
-    details = []
+    details, figures = [], []
     for judge, name, found in audited(models, pairs, tuple(ATTACKS), arguments.others):
         print(row(judge, name, found, pairs), flush=True)
         if (judge, name) in DETAILED:
             details += detail(judge, name, found)
+            figures += recorded(f"{judge} judge, defences: {name}", found, name == "all")
     print("\n".join(details))
     print(f"{len(pairs)} pairs, {len(ATTACKS)} attacks, {len(PERTURBATIONS)} perturbations")
+    book.record(arguments, *figures)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ from backtrans.microworld.world import World, WorldDocument, true_rating
 from backtrans.pipeline import Pipeline
 from backtrans.records import Row, is_kept
 from backtrans.thresholds import Thresholds
+from bench import book
+from bench.book import Figure
 from bench.lines import Notes
 
 FIRST_SEED = 71_001
@@ -215,7 +217,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=Size().labels)
     parser.add_argument("--precision", type=float, default=0.9)
     parser.add_argument("--folder", type=Path)
-    arguments = parser.parse_args()
+    arguments = book.asked(parser)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="backtrans-calibration-"))
     folder.mkdir(parents=True, exist_ok=True)
     size = Size(arguments.pool, arguments.fresh, arguments.labels, arguments.precision)
@@ -231,6 +233,21 @@ def main() -> None:
     for line in shown(seeds, found, size):
         print(line)
     print(f"{(time.monotonic() - began) / 60:.1f} min; files in {folder}")
+    promise = ("points", "what the selector promised")
+    gaps, held = [one.gap for one in found], sum(one.achieved >= one.surely for one in found)
+    far = [abs(gap) for gap in gaps]
+    book.record(
+        arguments,
+        Figure(
+            "precision of A5 on fresh pairs: largest gap",
+            max(far),
+            *promise,
+            runs=f"{len(far)} worlds",
+            at_most=3.0,
+        ),
+        Figure.over("precision of A5 on fresh pairs: gap", gaps, *promise, runs="worlds"),
+        Figure("worlds where the 95% bound held", float(held), f"of {len(far)}"),
+    )
 
 
 if __name__ == "__main__":

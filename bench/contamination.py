@@ -16,6 +16,8 @@ import numpy as np
 from backtrans.corpus.contamination import NGrams
 from backtrans.corpus.evaluation import EvaluationSet
 from backtrans.corpus.words import words
+from bench import book
+from bench.book import Figure
 
 N = 13
 
@@ -47,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--documents", type=int, default=2_000)
-    asked = parser.parse_args()
+    asked = book.asked(parser)
     rows = [(text,) for text in made(asked.rows, 60, 1)]
     documents = made(asked.documents, 350, 2)
     for number in range(0, asked.documents, 100):
@@ -81,6 +83,13 @@ def main() -> None:
     print(f"set   {len(documents) / theirs:8,.0f} documents/s {plain_bytes:6.1f} bytes a run")
     print(f"words {len(documents) / split:8,.0f} documents/s, the least that either can take")
     print(f"set / index: {theirs / ours:.2f} in time, {plain_bytes / run_bytes:.1f} in memory")
+    plain_way, best = "the index; the plain way is a set of tuples", "best of 5"
+    book.record(
+        asked,
+        Figure("documents looked through", len(documents) / ours, "documents/s", runs=best),
+        Figure("the plain way's time", theirs / ours, "", plain_way, runs=best),
+        Figure("the plain way's memory", plain_bytes / run_bytes, "", plain_way),
+    )
 
 
 if __name__ == "__main__":

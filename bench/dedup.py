@@ -30,6 +30,8 @@ from backtrans.corpus.duplicates import NOTHING, Verdicts, entries
 from backtrans.corpus.similarity import Sketcher, bytes_needed, words
 from backtrans.pipeline import Pipeline
 from backtrans.runtime.opening import open_runtime
+from bench import book
+from bench.book import Figure
 
 SHARD_ROWS = 200
 FILE_DOCUMENTS = 5000
@@ -249,7 +251,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--step", choices=["select", "local", "ray"], help=argparse.SUPPRESS)
     parser.add_argument("--config", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = book.asked(parser)
     if asked.step == "select":
         select(asked.config)
         print("{}")
@@ -285,14 +287,24 @@ def main() -> None:
     sketched = a_second(lambda _: sketcher.sketched(texts), texts[:5]) * len(texts)
     print(f"the sketches alone: {sketched:,.0f} a CPU second")
     others = {"datatrove's signature": by_datatrove(), "rensa, a text a call": by_rensa()}
+    figures = [Figure("segments end to end", rate, "segments/CPU s", at_least=5000.0)]
     for who, call in others.items():
         theirs = a_second(call, texts)
+        figures.append(Figure("end to end", rate / theirs, "", f"{who} alone"))
         ratio = f"end to end / this: {rate / theirs:.1f}, sketches / this: {sketched / theirs:.1f}"
         print(f"{who:24} {theirs:7,.0f} a CPU second; {ratio}")
     small, large = (measured["ray", n] for n in (asked.documents // 5, 2 * asked.documents))
     print(
         f"the driver: {small['mib']:,.0f} MiB over {small['shards']:,.0f} shards,"
         f" {large['mib']:,.0f} MiB over {large['shards']:,.0f}: {large['mib'] / small['mib']:.2f}"
+    )
+    figures.append(
+        Figure(
+            "the driver's memory over ten times the shards",
+            large["mib"] / small["mib"],
+            "",
+            "over the fewer",
+        )
     )
     found = curve(2800, (0.7, 0.8))
     print("pairs found, by their true similarity (from the figure on, below the next):")
@@ -302,6 +314,11 @@ def main() -> None:
     for threshold, each in found.items():
         said = f"precision {each['precision']:.4f}, recall over 0.8 {each['recall']:.4f}"
         print(f"threshold {threshold}: {said}")
+        of = f"copies found at a threshold of {threshold}"
+        precision = 100 * each["precision"]
+        figures.append(Figure(f"{of}: precision", precision, "%", at_least=99.0))
+        figures.append(Figure(f"{of}: recall of those of 0.8 and more", 100 * each["recall"], "%"))
+    book.record(asked, *figures)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from backtrans.corpus.document import Document
 from backtrans.corpus.filters.candidate import Candidate
 from backtrans.corpus.filters.fineweb import FineWebSettings
 from backtrans.corpus.filters.ordered import FAMILIES, Filters, FilterSettings
+from bench import book
+from bench.book import Figure
 from tests.filters import generated, oracle
 
 COMPARED = ("c4", "fineweb", "gopher_quality", "gopher_repetition")
@@ -53,23 +55,21 @@ def theirs(families: tuple[str, ...]) -> Callable[[str], bool]:
     return judge
 
 
-def figures(families: tuple[str, ...], texts: list[str]) -> tuple[float, float | None]:
-    """Return the best of some rounds, ours and theirs in turn, in documents a CPU-second."""
+def speeds(families: tuple[str, ...], texts: list[str]) -> list[tuple[float, ...]]:
+    """Return documents a CPU-second in each round, ours and theirs in turn."""
     judges = [ours(families)]
     if set(families) <= set(COMPARED):
         judges.append(theirs(families))
     for judge in judges:
         seconds_of(judge, texts[:20])  # loads what is loaded late
-    rounds = [[seconds_of(judge, texts) for judge in judges] for _ in range(ROUNDS)]
-    best = [len(texts) / min(times) for times in zip(*rounds, strict=True)]
-    return best[0], best[1] if len(best) > 1 else None
+    return [tuple(len(texts) / seconds_of(judge, texts) for judge in judges) for _ in range(ROUNDS)]
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=2_000)
-    asked = parser.parse_args()
+    asked, figures = book.asked(parser), []
     for name, texts in (
         ("prose", generated.segments(asked.documents)),
         ("every threshold", generated.documents(asked.documents)),
@@ -79,9 +79,14 @@ def main() -> None:
         print(f"  {'documents a CPU-second':24} {'ours':>9} {'datatrove':>9} {'ratio':>6}")
         for family in (*FAMILIES, "all four of datatrove"):
             of = COMPARED if family not in FAMILIES else (family,)
-            mine, other = figures(of, texts)
-            beside = "" if other is None else f" {other:9,.0f} {mine / other:6.1f}"
+            rounds = speeds(of, texts)
+            mine, *others = (max(column) for column in zip(*rounds, strict=True))
+            beside = "".join(f" {other:9,.0f} {mine / other:6.1f}" for other in others)
             print(f"  {family:24} {mine:9,.0f}{beside}")
+        ratios = [one / other for one, other in rounds]  # of the last: all four together
+        what = f"c4, fineweb and both of gopher on {name}"
+        figures.append(Figure.over(what, ratios, "", "datatrove's filters", at_least=3.0))
+    book.record(asked, *figures)
 
 
 if __name__ == "__main__":

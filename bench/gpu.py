@@ -29,6 +29,8 @@ from typing import Any
 from backtrans.engines.model_shape import shape_of
 from backtrans.gpus import GPUS, Gpu, gpu_of
 from backtrans.roofline import EFFICIENCY, floor_seconds
+from bench import book
+from bench.book import Figure
 
 LLAMA_8B = {
     "architectures": ["LlamaForCausalLM"],
@@ -128,7 +130,7 @@ def main() -> None:
     parser.add_argument("--gpu", help="As `backtrans fit` names it; else this machine's.")
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--small", action="store_true")
-    given = parser.parse_args()
+    given, figures = book.asked(parser), []
     name = given.gpu or the_gpu()
     if name is None:
         parser.error("no NVIDIA GPU that backtrans knows is here: say --gpu, or --small with it")
@@ -164,12 +166,18 @@ def main() -> None:
             length = shape.shared + shape.own + shape.written
             floor = floor_seconds(sizes, gpu, computed, written, length, SEQUENCES)
             whole = given.requests * length
+            share = 100 * floor / seconds
+            figures.append(
+                Figure(shape.name, share, "%", "the floor's speed", runs=f"{ROUNDS} rounds")
+            )
             print(
                 f"| {shape.name} | {whole / seconds:,.0f} | {(computed + written) / seconds:,.0f}"
                 f" | {floor:.2f} s | {seconds:.2f} s | {floor / seconds:.0%} |",
                 flush=True,
             )
         print(f"an estimate assumes {EFFICIENCY:.0%} until a job's own figure is known")
+    if not given.small:
+        book.record(given, *figures)
 
 
 if __name__ == "__main__":

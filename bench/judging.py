@@ -44,6 +44,8 @@ from backtrans.placement import EngineOptions
 from backtrans.recipe import Model, Sampling, Score
 from backtrans.records import Reject, Row
 from backtrans.serving import answers, engine_settings, score_role, serving
+from bench import book
+from bench.book import Figure
 
 SEED = 41_003
 """The worlds of these figures. Nothing was trained, tuned or calibrated on them."""
@@ -122,8 +124,8 @@ def figures(chosen: Sequence[bool], pairs: Sequence[RatedPair]) -> tuple[float, 
     return true / max(1, sum(chosen)), true / max(1, good)
 
 
-def judged_in_a_row(engine: Engine, count: int) -> None:
-    """Print (a) and (b)."""
+def judged_in_a_row(engine: Engine, count: int) -> list[Figure]:
+    """Print (a) and (b); return what the book has of them."""
     pairs = rated(SEED, count)
     forms = {"constrained": CHEAP, "reasoned": SAMPLED}
     outcomes: dict[str, list[Outcome]] = {name: [] for name in forms}
@@ -136,6 +138,7 @@ def judged_in_a_row(engine: Engine, count: int) -> None:
             found, usage = ask(engine, score, turn)
             outcomes[name] += found
             speeds[name].append(len(turn) / usage.seconds)
+    recorded = []
     for name, found in outcomes.items():
         lost = sum(isinstance(each, Reject) for each in found)
         again = sum(each.get("form") == "second_ask" for each in found if isinstance(each, dict))
@@ -146,6 +149,11 @@ def judged_in_a_row(engine: Engine, count: int) -> None:
             f" AUC {area(found, pairs):.3f}",
             flush=True,
         )
+        pairs_said = f"{len(found):,} pairs"
+        recorded += [
+            Figure(f"{name}: pairs without a score", float(lost), runs=pairs_said, at_most=0.0),
+            Figure(f"{name}: AUC of a true five", area(found, pairs), runs=pairs_said),
+        ]
     ratio = [a / b for a, b in zip(speeds["constrained"], speeds["reasoned"], strict=True)]
     print(f"constrained / reasoned: {statistics.median(ratio):.2f} of the rows/s, turn by turn")
     part = pairs[: 2 * TURN]
@@ -155,6 +163,11 @@ def judged_in_a_row(engine: Engine, count: int) -> None:
         f" rows/s ({len(part):,} pairs; AUC {area(slow[0], part):.3f})",
         flush=True,
     )
+    beside = "the reasoned form, sampled"
+    recorded.append(
+        Figure.over("constrained: rows/s", ratio, "", beside, runs="turns", at_least=3.0)
+    )
+    return recorded
 
 
 def area(found: Sequence[Outcome], pairs: Sequence[RatedPair]) -> float:
@@ -230,7 +243,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=2000)
     parser.add_argument("--good", type=float, default=GOOD_SHARE)
     parser.add_argument("--cache", type=Path, help="Where the adapters are kept.")
-    asked = parser.parse_args()
+    asked, recorded = book.asked(parser), []
     warnings.simplefilter("ignore")  # of what vLLM and torch warn while they load
     with tempfile.TemporaryDirectory(prefix="backtrans-bench-") as name:
         trained = adapters(asked.cache or Path(name))
@@ -240,8 +253,9 @@ def main() -> None:
         pairs = pool(SEED + 2, asked.pool, asked.good)
         with serving(engine_settings({"judge": model}, OPTIONS)) as engine:
             if asked.pairs:
-                judged_in_a_row(engine, asked.pairs)
+                recorded += judged_in_a_row(engine, asked.pairs)
             if not asked.pool:
+                book.record(asked, *recorded)
                 return
             intervals = chosen_intervals(
                 ask(engine, CHEAP, known)[0], ask(engine, DEAR, known)[0], known
@@ -273,7 +287,26 @@ def main() -> None:
                 f" {100 * (theirs[1] - ours[1]):+.2f} of recall",
                 flush=True,
             )
+            if title == RUN:
+                beside, of = "the dear judge alone", f"{len(pairs):,} pairs, {good:.0%} good"
+                lost = [100 * (a - b) for a, b in zip(theirs, ours, strict=True)]
+                recorded += [
+                    Figure(
+                        "cascade: tokens saved", 100 * saved[0], "%", beside, runs=of, at_least=50.0
+                    ),
+                    Figure("cascade: computed tokens saved", 100 * saved[1], "%", beside, runs=of),
+                    Figure(
+                        "cascade: precision of A5 lost",
+                        lost[0],
+                        "points",
+                        beside,
+                        runs=of,
+                        at_most=1.0,
+                    ),
+                    Figure("cascade: recall lost", lost[1], "points", beside, runs=of),
+                ]
         print("* not run: reckoned from what both judges said above, and their mean cost")
+    book.record(asked, *recorded)
 
 
 Asked = tuple[list[Outcome], Usage]

@@ -27,6 +27,8 @@ from backtrans.corpus.document import Document
 from backtrans.corpus.reader import ReaderSettings, documents
 from backtrans.corpus.segment import SegmentSettings, spans
 from backtrans.records import Reject
+from bench import book
+from bench.book import Figure
 
 TURNS = 5
 LETTERS = "etaoinshrdlcumwfgypbvk"
@@ -124,7 +126,8 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=600)
-    count = parser.parse_args().pages
+    asked = book.asked(parser)
+    count, figures = asked.pages, []
     for pages, times in ((count, 1), (count // 4, 4)):
         data, size = archive(pages, times)
         read, segments = ours(data)
@@ -137,6 +140,14 @@ def main() -> None:
             )
             print(f"{name + ':':30}{spent:6.2f} CPU s, {speed}")
         print(f"ratio: {other / mine:.2f}")
+        what, goal = f"pages of about {40 if times == 1 else 150} KB to segments by a core", {}
+        if times == 1:
+            goal = {"at_least": 1000.0}
+        speeds, ratios = zip(*((read / a, b / a) for a, b in turns), strict=True)
+        figures.append(Figure.over(what, speeds, "pages/s", runs="turns", **goal))
+        beside = "fastwarc and resiliparse's extract_plain_text"
+        figures.append(Figure.over(what, ratios, "", beside, runs="turns"))
+    book.record(asked, *figures)
 
 
 if __name__ == "__main__":

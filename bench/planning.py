@@ -24,6 +24,8 @@ from backtrans.ledger import Commit, Index, Ledger, index_key
 from backtrans.pipeline import STAGES, Pipeline
 from backtrans.records import Counts
 from backtrans.stages.select import shard_identity
+from bench import book
+from bench.book import Figure
 
 PLAN = """
 import json, sys, time
@@ -101,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=100_000)
     parser.add_argument("--new", type=int, default=100)
-    asked = parser.parse_args()
+    asked = book.asked(parser)
     with tempfile.TemporaryDirectory(prefix="backtrans-bench-") as name:
         folder = Path(name)
         scripted = {"path": "scripted:default", "engine": "scripted"}
@@ -132,6 +134,13 @@ def main() -> None:
         )
     ratio = without[0] / with_checkpoint[0]
     print(f"without / with: {ratio:.1f} in time, {without[1] / with_checkpoint[1]:.1f} in memory")
+    what = f"{asked.new:,} new shards of {asked.shards:,} planned"
+    book.record(
+        asked,
+        Figure(f"{what}: time", with_checkpoint[0], "s", at_most=10.0),
+        Figure(f"{what}: memory", with_checkpoint[1], "MiB", at_most=500 / 1.048576),
+        Figure("time without the checkpoint", ratio, "", "with it"),
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from collections.abc import Callable
 
 from backtrans.corpus.document import Document
 from backtrans.corpus.reader import ReaderSettings, documents
+from bench import book
+from bench.book import Figure
 
 TURNS = 5
 LETTERS = "etaoinshrdlcumwfgypbvk"
@@ -62,7 +64,8 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=20_000)
-    data, size = corpus(parser.parse_args().documents)
+    asked = book.asked(parser)
+    data, size = corpus(asked.documents)
     assert ours(data) == standard(data)
     turns = [(seconds(ours, data), seconds(standard, data)) for _ in range(TURNS)]
     mine, other = (min(each) for each in zip(*turns, strict=True))
@@ -70,6 +73,19 @@ def main() -> None:
     print(f"our reader:               {size / mine / 1e6:6,.0f} MB/s of one core")
     print(f"gzip and json (standard): {size / other / 1e6:6,.0f} MB/s of one core")
     print(f"ratio: {other / mine:.2f}")
+    speeds = [size / spent / 1e6 for spent, _ in turns]
+    ratios = [theirs / spent for spent, theirs in turns]
+    book.record(
+        asked,
+        Figure.over("jsonl.gz read by a core", speeds, "MB/s", runs="turns", at_least=150.0),
+        Figure.over(
+            "jsonl.gz read by a core",
+            ratios,
+            "",
+            "gzip and json of the standard library",
+            runs="turns",
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import yaml
 
+from bench import book
+from bench.book import Figure
+
 RUN = """
 import json, sys, time
 from pathlib import Path
@@ -77,7 +80,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=4000)
-    asked = parser.parse_args()
+    asked = book.asked(parser)
     with tempfile.TemporaryDirectory(prefix="backtrans-bench-") as name:
         folder = Path(name)
         write_corpus(folder / "small", asked.documents)
@@ -93,6 +96,12 @@ def main() -> None:
         print(f"{line:32} {seconds:7.1f} s {mib:6.0f} MiB {made:7,.0f} commits {rows:8,.0f} in A4")
     print(f"nothing new / full run: {again[0] / large[0]:.2%} of the time")
     print(f"ten times the corpus: {large[1] / small[1]:.2f} times the driver's peak memory")
+    share, memory = 100 * again[0] / large[0], large[1] / small[1]
+    book.record(
+        asked,
+        Figure("time with nothing new", share, "%", "the full run", at_most=2.0),
+        Figure("the driver's peak memory", memory, "", "a tenth of the corpus", at_most=1.1),
+    )
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ from backtrans.dialogue import Choose, Generate, Message, Request
 from backtrans.engines.engine import EngineSettings
 from backtrans.microworld.world import World, WorldDocument
 from backtrans.roles import backtranslate, score
+from bench import book
+from bench.book import Figure
 
 SEED = 4117
 TURNS = 3
@@ -211,7 +213,7 @@ def main() -> None:
     parser.add_argument("--serve", nargs="+", help="the roles of one engine; for the servers")
     parser.add_argument("--in", dest="folder", type=Path)
     parser.add_argument("--merged", action="store_true")
-    asked = parser.parse_args()
+    asked, figures = book.asked(parser), []
     if asked.serve:
         serve(asked.folder, asked.serve, asked.merged, asked.pages)
         return
@@ -239,6 +241,14 @@ def main() -> None:
             f" {one[1][1].pss_mib / memory.pss_mib:.2f} of the memory,"
             f" {one[1][2] / speed:.2f} of the rows/s"
         )
+        beside = ("", way)
+        best = f"best of {TURNS}"
+        figures += [
+            Figure("one engine: start", one[1][0] / start, *beside),
+            Figure("one engine: memory", one[1][1].pss_mib / memory.pss_mib, *beside),
+            Figure("one engine: rows/s", one[1][2] / speed, *beside, runs=best),
+        ]
+    book.record(asked, *figures)
 
 
 if __name__ == "__main__":

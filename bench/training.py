@@ -7,6 +7,7 @@ ratings, in float32 on one thread of this process. CPU seconds, the imports apar
 packs rows and lets examples share a rubric; TRL pads each batch to its longest.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -24,6 +25,8 @@ from backtrans.training.job import Job
 from backtrans.training.pairs import Exchange, TrainingPair, gathered
 from backtrans.training.room import Room
 from backtrans.training.settings import LoraSettings, Spread, TrainingSettings
+from bench import book
+from bench.book import Figure
 
 STEPS = 110
 BATCH = 12
@@ -90,6 +93,7 @@ def by_trl(folder: Path) -> tuple[float, int]:
 
 def main() -> None:
     """Print the figures."""
+    asked = book.asked(argparse.ArgumentParser(description=__doc__))
     warnings.simplefilter("ignore")
     began = time.process_time()
     import torch
@@ -110,6 +114,12 @@ def main() -> None:
     print(f"TRL takes {trl / hand:.2f} times the CPU seconds")
     print(f"per token {trl / trl_tokens / (hand / hand_tokens):.2f} times")
     sys.stdout.flush()
+    token = trl / trl_tokens / (hand / hand_tokens)
+    book.record(
+        asked,
+        Figure("CPU seconds of TRL", trl / hand, "", "the loop by hand"),
+        Figure("CPU seconds of TRL, a token", token, "", "the loop by hand"),
+    )
 
 
 if __name__ == "__main__":

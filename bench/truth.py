@@ -44,6 +44,8 @@ from backtrans.pipeline import Pipeline
 from backtrans.roles.score import SCORE_PREFIX, render
 from backtrans.rounds import Rounds
 from backtrans.training.pairs import TrainingPair
+from bench import book
+from bench.book import Figure
 from bench.lines import Notes, answered, rewritten
 
 FIRST_SEED = 41_001
@@ -279,6 +281,27 @@ def _each(values: Sequence[float]) -> str:
     return "(" + ", ".join(f"{value:+.3f}" for value in values) + ")"
 
 
+def recorded(worlds: Sequence[dict[str, dict[str, float | None]]]) -> list[Figure]:
+    """Return what the book has of several worlds."""
+
+    def of(row: str, name: str) -> list[float]:
+        return [value for world in worlds if (value := world[row][name]) is not None]
+
+    def less(other: str, name: str) -> list[float]:
+        return [100 * (a - b) for a, b in zip(of("M_1: + A5", name), of(other, name), strict=True)]
+
+    pool, lines = [100 * each for each in of("round 0, M_0", "base rate")], "sampled: true lines"
+    found = [Figure.over("true fives in the pool", pool, "%", runs="worlds")]
+    for row in ("round 0, M_0", "round 1, M_1"):
+        for name in ("A5 precision", "A5 recall"):
+            shares = [100 * each for each in of(row, name)]
+            found.append(Figure.over(f"{row}: {name}", shares, "%", runs="worlds"))
+    for other in ("M_0: seed only", "control: + random", "control: + everything"):
+        what = f"{lines}, M_1 less {other}"
+        found.append(Figure.over(what, less(other, lines), "points", other, runs="worlds"))
+    return found
+
+
 def main() -> None:
     """Run each seed in a process of its own, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -286,7 +309,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="as small as in the tests")
     parser.add_argument("--only", type=int, help="one seed, in this process, as JSON")
     parser.add_argument("--folder", type=Path)
-    arguments = parser.parse_args()
+    arguments = book.asked(parser)
     size = SMALL if arguments.small else Size()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="backtrans-truth-"))
     if arguments.only is not None:
@@ -308,10 +331,13 @@ def main() -> None:
     said = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         sys.exit("a seed failed")
-    for line in shown([json.loads(each.splitlines()[-1]) for each in said]):
+    worlds = [json.loads(each.splitlines()[-1]) for each in said]
+    for line in shown(worlds):
         print(line)
     minutes = (time.monotonic() - began) / 60
     print(f"{arguments.seeds} worlds, {asdict(size)}, {minutes:.1f} min; files in {folder}")
+    if not arguments.small:
+        book.record(arguments, *recorded(worlds))
 
 
 if __name__ == "__main__":
