@@ -6,10 +6,11 @@ One input object, whose index names the shards, is planned and carried through a
 of a run, on Ray Data's actors. Each worker gives back two commits of a shard, as the model map
 does, and puts none; attempts are counted in the store, here a folder in memory if there is one.
 The driver's memory is what no other process shares (USS): pages of Ray's object store, which are
-mapped and not held, are not counted.
+mapped and not held, are not counted. It grows from the first quarter of the receipts to the last:
+before that Ray's own threads and buffers come to be.
 
-Beside it, the same through the local runtime: what the walk itself keeps, which is a row and an
-identity for each commit, and what the attempts cost.
+Beside it, the same through the local runtime, in a process of its own: what the walk itself keeps,
+which is the packed record and the identity of each commit, and what the attempts cost.
 """
 
 import argparse
@@ -17,7 +18,9 @@ import gc
 import os
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
@@ -34,6 +37,8 @@ from backtrans.spending import Spending
 from backtrans.stages.select import shard_identity
 from backtrans.walk import Walk
 from backtrans.work import Address, Receipt
+from bench import book
+from bench.book import Figure
 
 STAGES = ("backtranslate", "score")
 MIB = 2**20
@@ -141,16 +146,18 @@ def measure(folder: Path, shards: int, runtime: str, workers: int) -> Watch:
     return watch
 
 
-def tell(runtime: str, watch: Watch) -> tuple[float, float]:
-    """Print a table; return the growth from the first receipt on, in KiB a shard, and the speed."""
+def tell(runtime: str, watch: Watch) -> tuple[float, float, float]:
+    """Print a table; return the growth over the last three quarters, in KiB a shard and as a ratio,
+    and the shards a second from the first receipt on.
+    """
     names = ("start", "planned", "first receipt", "quarter", "half", "three quarters", "end")
     for name, (receipts, seconds, mib) in zip(names, watch.weights, strict=True):
         print(f"{runtime:6} {name:15} {receipts:9,} receipts {seconds:7.1f} s {mib:8.1f} MiB")
-    (_, then, before), (receipts, now, after) = watch.weights[2], watch.weights[-1]
-    kib, speed = (after - before) * 1024 / receipts, receipts / (now - then)
-    peak = max(mib for *_, mib in watch.weights)
-    print(f"{runtime:6} {kib:+.2f} KiB a shard, {speed:,.0f} shards/s, at most {peak:,.0f} MiB")
-    return kib, speed
+    first, quarter, last = (watch.weights[at] for at in (2, 3, -1))
+    kib = (last[2] - quarter[2]) * 1024 / (last[0] - quarter[0])
+    ratio, speed = last[2] / quarter[2], last[0] / (last[1] - first[1])
+    print(f"{runtime:6} {kib:+.2f} KiB a shard, {ratio:.2f} times, {speed:,.0f} shards/s")
+    return kib, ratio, speed
 
 
 def main() -> None:
@@ -158,16 +165,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=4)
-    asked = parser.parse_args()
+    asked = book.asked(parser)
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
     found = {}
     for runtime in ("ray", "local"):
-        with tempfile.TemporaryDirectory(prefix="backtrans-bench-", dir=memory) as name:
-            found[runtime] = measure(Path(name), asked.shards, runtime, asked.workers)
-    figures = {runtime: tell(runtime, watch) for runtime, watch in found.items()}
-    print(
-        f"ray / local: {figures['ray'][1] / figures['local'][1]:.2f} in speed;"
-        f" load {os.getloadavg()[0]:.1f}"
+        with (
+            tempfile.TemporaryDirectory(prefix="backtrans-bench-", dir=memory) as name,
+            ProcessPoolExecutor(1, get_context("spawn")) as alone,
+        ):
+            given = (Path(name), asked.shards, runtime, asked.workers)
+            found[runtime] = alone.submit(measure, *given).result()
+    kib, ratio, speed = tell("ray", found["ray"])
+    local_kib, _, local_speed = tell("local", found["local"])
+    print(f"ray / local: {speed / local_speed:.2f} in speed; load {os.getloadavg()[0]:.1f}")
+    shards = f"{asked.shards:,} shards"
+    book.record(
+        asked,
+        Figure(f"Ray: the driver grows over {shards}", kib, "KiB a shard"),
+        Figure("Ray: the driver at the end", ratio, "", "a quarter of the way", at_most=1.2),
+        Figure("local: the driver grows", local_kib, "KiB a shard"),
+        Figure("Ray: shards dispatched", speed, "shards/s"),
+        Figure("Ray: shards dispatched", speed / local_speed, "", "the local runtime"),
     )
 
 

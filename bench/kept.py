@@ -36,6 +36,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from backtrans.conversing import Tally
 from backtrans.dialogue import Generate
 from backtrans.engines.vllm_engine import VllmEngine
 from backtrans.ledger import Usage
@@ -47,7 +48,6 @@ from backtrans.records import Reject, Row
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.role import Role
 from backtrans.serving import answers, engine_settings
-from backtrans.conversing import Tally
 from bench import book, web
 from bench.book import Figure
 from bench.recipes import DEFAULT, Outcome, Step, steps

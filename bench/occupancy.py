@@ -11,8 +11,7 @@ long as real ones, and so do shards.
 
 *Busy* is the share of slots that hold a request, between an actor's first request and the start of
 the run's last shard; and until all was handed out, when only the shard that waits at each actor had
-not begun. Those that an actor has in flight come to their end together, since an engine takes rows
-in turn: so the last one may wait for as long as a shard takes, while other actors run dry. List
+not begun. List
 scheduling, the bound, gives each shard to the actor that is free first, with no word between driver
 and actor, and no commit; its slots are never empty in that time. It has the same shards, as long,
 and actors that are there from the same moments on.
@@ -37,6 +36,8 @@ import psutil
 from backtrans.runtime.ray_data import RayRuntime
 from backtrans.store import StoreSettings
 from backtrans.work import QUEUED_PER_WORKER, RuntimeSettings
+from bench import book
+from bench.book import Figure
 from bench.sleeping import ROWS, SLOTS, Sleeping, select
 
 IN_FLIGHT = 3
@@ -123,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--actors", type=int, default=64)
     parser.add_argument("--shards", type=int, default=1280)
-    asked = parser.parse_args()
+    asked = book.asked(parser)
     import ray
 
     with tempfile.TemporaryDirectory(prefix="backtrans-bench-") as name:
@@ -153,13 +154,20 @@ def main() -> None:
         driver_share = (sum(driver.cpu_times()[:2]) - busy_before) / (time.time() - began)
         ray.shutdown()
         assert {receipt.outcome for receipt in receipts} == {"done"}
-        tell(Story(log), [address.key for address in addresses], asked.actors, began)
+        busy, ratio = tell(Story(log), [a.key for a in addresses], asked.actors, began)
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     print(f"the driver took {driver_share:.0%} of a core; load of the machine {load}")
+    actors = f"{asked.actors} actors"
+    book.record(
+        asked,
+        Figure(f"slots busy until the last shard begins, {actors}", 100 * busy, "%", at_least=95.0),
+        Figure("first request to last commit", ratio, "", "list scheduling"),
+        Figure("the driver took", 100 * driver_share, "% of a core"),
+    )
 
 
-def tell(story: Story, keys: list[str], actors: int, began: float) -> None:
-    """Print what came of it."""
+def tell(story: Story, keys: list[str], actors: int, began: float) -> tuple[float, float]:
+    """Print what came of it; return the share of busy slots, and the time against the bound's."""
     last = story.last_start
     workers = [pid for pid in story.requests if story.warm(pid) < last]
     whole = sum(last - story.warm(pid) for pid in workers)
@@ -190,8 +198,9 @@ def tell(story: Story, keys: list[str], actors: int, began: float) -> None:
         f"actors ready after {opened[0]:.0f} s (first), {statistics.median(opened):.0f} s (median),"
         f" {opened[-1]:.0f} s (last); window of {whole / len(workers):.0f} s on average"
     )
+    busy = busy_until(story, last)
     print(
-        f"busy: {busy_until(story, last):.1%} of the slots, {1 - empty / whole:.1%} of the engines;"
+        f"busy: {busy:.1%} of the slots, {1 - empty / whole:.1%} of the engines;"
         f" {busy_until(story, story.handed_out):.1%} of the slots until all was handed out"
     )
     print(
@@ -203,6 +212,7 @@ def tell(story: Story, keys: list[str], actors: int, began: float) -> None:
         f"first request to last commit {took:.0f} s; list scheduling {bound:.0f} s;"
         f" ratio {took / bound:.3f}"
     )
+    return busy, took / bound
 
 
 if __name__ == "__main__":

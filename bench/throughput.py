@@ -30,6 +30,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bench import book
+from bench.book import Figure
+
 SEED = 52_001
 MAX_MODEL_TOKENS, MAX_TOKENS = 1024, 48
 BATCHED_TOKENS, SEQUENCES = 4096, 256
@@ -321,22 +324,44 @@ def run_once(name: str, folder: Path) -> Run:
     return Run(found["began"], found["ready"], found["ended"], [tuple(b) for b in found["batches"]])
 
 
+GOALS = {"vllm": 1.0, "ray.data.llm": 1.0, "distilabel": 1.3}
+
+
+def ratios(rounds: Sequence[dict[str, Run]], peer: str) -> list[float]:
+    """Return the pipeline's tokens a second against a peer's, of each round."""
+    found = []
+    for each in rounds:
+        own, other = each["backtrans"], each[peer]
+        pair = (own.rate, other.rate) if other.rate else (own.slope, other.slope)
+        found.append((pair[0] or 0.0) / (pair[1] or float("inf")))
+    return found
+
+
+def figures(rounds: Sequence[dict[str, Run]]) -> list[Figure]:
+    """Return the rates, and the ratios with their goals."""
+    against = [name for name in rounds[0] if "backtrans" in rounds[0] and name in GOALS]
+    rates = {
+        name: [each[name].rate or each[name].slope or 0.0 for each in rounds] for name in rounds[0]
+    }
+    return [
+        *(
+            Figure.over("backtrans: tokens/s", ratios(rounds, name), "", name, at_least=GOALS[name])
+            for name in against
+        ),
+        *(Figure.over(name, each, "tokens/s") for name, each in rates.items()),
+    ]
+
+
 def shown(rounds: Sequence[dict[str, Run]]) -> list[str]:
     """Return the table, and the ratios of each round."""
     lines = ["| set-up | tokens/s | start | tokens | backtrans against it |", "|" + " --- |" * 5]
     for name in rounds[0]:
         mine = [each[name] for each in rounds]
         rates = [run.rate or run.slope or 0.0 for run in mine]
-        ratios = []
-        for each in rounds:
-            own, other = each.get("backtrans"), each[name]
-            if own is None or name == "backtrans":
-                continue
-            pair = (own.rate, other.rate) if other.rate else (own.slope, other.slope)
-            ratios.append((pair[0] or 0.0) / (pair[1] or float("inf")))
         against = "-"
-        if ratios:
-            against = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        if name != "backtrans" and "backtrans" in rounds[0]:
+            found = ratios(rounds, name)
+            against = f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
         lines.append(
             f"| {name} | {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
             f" | {statistics.median(run.start for run in mine):.0f} s"
@@ -354,7 +379,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="Where the micro-world's adapters are kept.")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--run", choices=SETUPS, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = book.asked(parser)
     if asked.run:
         found = SETUPS[asked.run](asked.folder)
         said = {field.name: getattr(found, field.name) for field in fields(Run)}
@@ -375,6 +400,7 @@ def main() -> None:
                 )
         for line in shown(rounds):
             print(line)
+    book.record(asked, *figures(rounds))
 
 
 if __name__ == "__main__":
