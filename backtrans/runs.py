@@ -95,9 +95,18 @@ def check(summary: Summary, min_complete: float, plan: Callable[[], Plan]) -> No
     if summary.complete < min_complete:
         raise RunIncomplete(
             f"{summary.complete:.1%} of the shards reached the end;"
-            f" placement.min_complete is {min_complete:.1%}."
-            " Nothing was published. Given up:\n  " + "\n  ".join(summary.quarantined)
+            f" placement.min_complete is {min_complete:.1%}. Nothing was published."
+            f" {_missing(summary.quarantined)}"
         )
+
+
+def _missing(given_up: list[str]) -> str:
+    if not given_up:
+        return "What is missing has not been computed: backtrans run does it."
+    return (
+        "Mend what was given up and run again; or take it out of recipe.corpus.paths, or lower"
+        " placement.min_complete. Given up:\n  " + "\n  ".join(given_up)
+    )
 
 
 def _now() -> str:

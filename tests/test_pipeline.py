@@ -225,7 +225,7 @@ def test_an_object_that_is_not_what_it_says_is_given_up_and_the_run_is_incomplet
     (tmp_path / "corpus/broken.parquet").write_bytes(b"not parquet at all")
     pipeline = Pipeline(config(tmp_path))
     watching = Silent()
-    with pytest.raises(RunIncomplete, match=r"broken\.parquet"):
+    with pytest.raises(RunIncomplete, match=r"(?s)out of recipe\.corpus\.paths.*broken\.parquet"):
         pipeline.run(watching)
     status = pipeline.status()
     assert status.stages[-1].shards == 3
@@ -233,6 +233,16 @@ def test_an_object_that_is_not_what_it_says_is_given_up_and_the_run_is_incomplet
     assert any("broken.parquet" in line for line in status.quarantined)
     lenient = Pipeline(config(tmp_path, placement__min_complete=0.5))
     assert lenient.run(Silent()).snapshot is not None
+
+
+def test_publishing_what_has_not_been_computed_says_that_and_publishes_nothing(
+    tmp_path: Path,
+) -> None:
+    write_corpus(tmp_path)
+    pipeline = Pipeline(config(tmp_path))
+    with pytest.raises(RunIncomplete, match=r"0\.0% of the shards .*: backtrans run does it\.$"):
+        pipeline.republish(Silent())
+    assert pipeline.status().snapshot is None
 
 
 def test_a_model_folder_that_is_not_there_stops_the_run_before_it_starts(tmp_path: Path) -> None:
