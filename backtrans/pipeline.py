@@ -130,7 +130,7 @@ class Pipeline(Overview):
         made: Counter[str] = Counter()
         spending = Spending(self.config.placement)
         with (
-            open_runtime(self.config.placement.runtime) as runtime,
+            open_runtime(self.config.placement.runtime, observer.note) as runtime,
             self.redo.changing(needed=bool(due)),
         ):
             while True:
@@ -270,5 +270,5 @@ class Pipeline(Overview):
         self, observer: Observer, roles: Sequence[RoleName], kept: Sequence[TrainingPair] = ()
     ) -> list[Registered]:
         settings = self.works.runtime_settings(runs.new_run(), self.config.placement.engines)
-        with open_runtime(self.config.placement.runtime) as runtime:
+        with open_runtime(self.config.placement.runtime, observer.note) as runtime:
             return train_missing(self.resolved.trained, roles, runtime, settings, observer, kept)
