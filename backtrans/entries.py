@@ -101,9 +101,18 @@ class Quarantined:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """How far a run is in its search for the rows of a shard of which its engine dies."""
+
+    lethal: tuple[str, ...] = ()  # ids of those that were found
+    asked: tuple[str, ...] = ()  # of those that are asked about now; left behind by a death
+
+
 COMMIT = TypeAdapter(Commit)
 INDEX = TypeAdapter(Index)
 QUARANTINED = TypeAdapter(Quarantined)
+SEARCHED = TypeAdapter(Searched)
 RUN = TypeAdapter(dict[str, Any])
 
 

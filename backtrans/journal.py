@@ -5,6 +5,7 @@ The layout under the root:
     runs/<run>.json                           recipe, placement, figures of a run
     attempts/<run>/<stage>/<key>.<n>          put_new: how often a run has begun a shard
     stopped/<run>                             there once a run is to begin nothing more
+    searches/<run>/<stage>/<key>.json         which rows of a shard an engine may die of
     quarantine/<run>/<stage>/<key>.json       a shard given up in that run, with its error
 
 Promises: an attempt is counted before it begins, in the store, so that the count outlives the
@@ -15,7 +16,16 @@ Does not know: why an attempt failed, or what a run is to do next.
 
 from typing import Any
 
-from backtrans.entries import QUARANTINED, RUN, Quarantined, checked_name, decoded, encoded
+from backtrans.entries import (
+    QUARANTINED,
+    RUN,
+    SEARCHED,
+    Quarantined,
+    Searched,
+    checked_name,
+    decoded,
+    encoded,
+)
 from backtrans.errors import KeyMissing
 from backtrans.places import names, place, read_at_once
 from backtrans.store import Store
@@ -75,6 +85,18 @@ class Journal:
 
         over = read_at_once(is_over, marks)
         return [key for key, ended in zip(marks, over, strict=True) if ended]
+
+    def search(self, run: str, stage: str, key: str) -> Searched:
+        """Return how far the search through a shard is, from the beginning on."""
+        where = place("searches", run, stage, key) + ".json"
+        try:
+            return decoded(SEARCHED, where, self.store.get(where))
+        except KeyMissing:
+            return Searched()
+
+    def put_search(self, run: str, stage: str, key: str, searched: Searched) -> None:
+        """Record how far it is; one worker at a time searches through a shard."""
+        self.store.put(place("searches", run, stage, key) + ".json", encoded(searched))
 
     def quarantine(self, record: Quarantined) -> None:
         """Record a shard given up."""

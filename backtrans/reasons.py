@@ -71,6 +71,7 @@ REASONS: dict[str, str] = {
     # asking
     "prompt_too_long": "prompt and output together exceed the engine's context",
     "refused": "the engine refused the request",
+    "engine_died": "the engine died whenever it was asked about this row",
     "instruction_empty": "the backward model wrote nothing",
     "instruction_too_long": "more characters than the recipe's bound on an instruction",
     "instruction_unfinished": "the backward model ran out of tokens before its end",

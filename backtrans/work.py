@@ -7,7 +7,7 @@ what comes back are receipts, never rows (law 4).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from backtrans.ledger import Commit
 from backtrans.store import StoreSettings
@@ -59,6 +59,19 @@ class Worker(Protocol):
 
     def close(self) -> None:
         """Release what was opened."""
+        ...
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """A worker that can look for the rows of which its engine dies."""
+
+    async def search(self, address: Address) -> tuple[list[Commit], int]:
+        """Do as `do` does, but refuse those rows.
+
+        To be called alone, and again after each EngineDead, in this process or another: each call
+        goes on where the one before it died. Raises: as `do`.
+        """
         ...
 
 

@@ -6,11 +6,12 @@ the addresses beside it too, and only by itself can an address be shown to be th
 that had been done, and whose receipt was lost with another's death, is not at fault: its commits
 are found again, beside others.
 
-Promises: an address ends in one receipt; one that raised or died alone in its last attempt is
-quarantined with its error; one that died only in company has one more attempt, alone, whatever
-`max_attempts` says. So deaths are bounded: each costs an address its one attempt in company, or one
-of its attempts alone. That a machine is lost is no address's fault, and costs it none, up to
-`MAX_LOST` times.
+Promises: an address ends in one receipt; one that raised in its last attempt is quarantined with
+its error; so is one that died alone in it, where its worker cannot search for the rows that it dies
+of, or has searched in vain; one that died only in company has one more attempt, alone, whatever
+`max_attempts` says. So deaths are bounded: each costs an address its one attempt in company, one of
+its attempts alone, or one of its searches. That a machine is lost is no address's fault, and costs
+it none, up to `MAX_LOST` times.
 
 Does not know: Ray, engines, what the work is.
 """
@@ -18,18 +19,18 @@ Does not know: Ray, engines, what the work is.
 import asyncio
 import random
 import time
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Protocol
 
 from backtrans import logs
 from backtrans.errors import ConfigError, CredentialsRefused, EngineDead, ModelError
 from backtrans.journal import Journal, Quarantined
+from backtrans.ledger import Commit
 from backtrans.meter import ATTEMPT
 from backtrans.runtime.machines import MAX_LOST, Machines, OneMachine
+from backtrans.runtime.turns import Turns
+from backtrans.searching import MAX_SEARCHES
 from backtrans.store import Store
-from backtrans.work import Address, Receipt, RuntimeSettings, Work, Worker
+from backtrans.work import Address, Receipt, RuntimeSettings, Searcher, Work, Worker
 
 MAX_OPENINGS = 3
 """How often in a row a worker may fail to open before the run stops. Source: this project's choice;
@@ -93,7 +94,8 @@ class Attempts:
                 attempt = await self._count("", address)
                 tries_alone = await self._count("alone", address) if suspect else 0
                 most = self._settings.max_attempts + lost
-                if attempt > most and tries_alone > 1:
+                searching = attempt > most and tries_alone > 1
+                if searching and not await self._may_search(address):
                     return await self._give_up(address, error, attempt - 1)
                 at_fault = suspect
                 ATTEMPT.set(attempt)
@@ -102,7 +104,7 @@ class Attempts:
                 worker = self._hold.worker()
                 began = time.monotonic()
                 try:
-                    commits, made = await worker.do(address)
+                    commits, made = await _carried(worker, address, searching=searching)
                     seconds = time.monotonic() - began
                     if not was_done:
                         await self._count("done", address)
@@ -116,7 +118,7 @@ class Attempts:
                 except Exception as failure:  # noqa: BLE001 - whatever it is, it is this address's
                     error, raised = _text(failure), True
                     logs.went_wrong("attempt failed", error=error)
-                if attempt >= most and (at_fault or raised):
+                if attempt >= most and (raised or (at_fault and not isinstance(worker, Searcher))):
                     return await self._give_up(address, error, attempt)
             if raised:
                 await asyncio.sleep(_pause_seconds(self._settings, address.key, attempt))
@@ -137,6 +139,12 @@ class Attempts:
             return min(MAX_LOST, sum(machine in gone for machine in held))
 
         return await asyncio.to_thread(count) if delivered > 1 else 0
+
+    async def _may_search(self, address: Address) -> bool:
+        """Say whether the address may be searched for rows of which the engine dies, once more."""
+        if not isinstance(self._hold.worker(), Searcher):
+            return False
+        return await self._count("search", address) <= MAX_SEARCHES
 
     async def _is_stopped(self) -> bool:
         if self._settings.stoppable and not self._stopped:  # there is no way back: seen once is all
@@ -163,6 +171,14 @@ class Attempts:
         return Receipt(address, "quarantined", error=error, attempts=attempts)
 
 
+async def _carried(
+    worker: Worker, address: Address, *, searching: bool
+) -> tuple[list[Commit], int]:
+    if searching and isinstance(worker, Searcher):
+        return await worker.search(address)
+    return await worker.do(address)
+
+
 def open_patiently(work: Work, settings: RuntimeSettings) -> Worker:
     """Open work, a few times where its engine dies while it starts.
 
@@ -185,65 +201,3 @@ def _pause_seconds(settings: RuntimeSettings, key: str, attempt: int) -> float:
     spread = random.Random(f"{settings.run}/{key}/{attempt}").uniform(0.5, 1.5)
     longest = settings.backoff_seconds * 2.0 ** (attempt - 1)
     return min(MAX_BACKOFF_SECONDS, longest * spread)
-
-
-class Turns:
-    """Whose turn it is in a worker: many side by side, or one alone.
-
-    First come, first served, so that neither kind waits for ever; and who wants to be alone goes
-    before whoever comes after it.
-    """
-
-    def __init__(self) -> None:
-        self._beside = 0
-        self._alone = False
-        self._waiting: deque[tuple[bool, asyncio.Future[None]]] = deque()
-
-    @asynccontextmanager
-    async def beside_others(self) -> AsyncIterator[None]:
-        """Hold a turn that others may share."""
-        await self._turn(alone=False)
-        try:
-            yield
-        finally:
-            self._beside -= 1
-            self._admit()
-
-    @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """Hold a turn during which nobody else holds one."""
-        await self._turn(alone=True)
-        try:
-            yield
-        finally:
-            self._alone = False
-            self._admit()
-
-    async def _turn(self, *, alone: bool) -> None:
-        entry = (alone, asyncio.get_running_loop().create_future())
-        self._waiting.append(entry)
-        self._admit()
-        try:
-            await entry[1]
-        except asyncio.CancelledError:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-            elif not entry[1].cancelled():  # it was admitted, and will not come
-                self._alone = self._alone and not alone
-                self._beside -= not alone
-            self._admit()
-            raise
-
-    def _admit(self) -> None:
-        while self._waiting:
-            alone, turn = self._waiting[0]
-            if self._alone or (alone and self._beside):
-                return
-            self._waiting.popleft()
-            if turn.cancelled():
-                continue
-            if alone:
-                self._alone = True
-            else:
-                self._beside += 1
-            turn.set_result(None)

@@ -25,6 +25,7 @@ from backtrans.earlier import answered
 from backtrans.engines.engine import MAX_IN_FLIGHT, Engine, EngineSettings
 from backtrans.engines.opening import open_engine
 from backtrans.errors import AccountingError, ConfigError, DialogueBroken
+from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger, stage_key
 from backtrans.meter import Meter
 from backtrans.models import Registry
@@ -43,6 +44,7 @@ from backtrans.records import (
 )
 from backtrans.retry import NO_RETRY, Retry
 from backtrans.roles.role import Role
+from backtrans.searching import Search
 from backtrans.store import Store, StoreSettings
 from backtrans.upstream import Parts, Upstream, joined
 from backtrans.work import Address
@@ -119,6 +121,15 @@ class AskWork:
         return AskWorker(self.stages, self.run, ledger, open_engine(found), self.retry, places)
 
 
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """How one shard is carried through its stages."""
+
+    parts: Parts
+    rank: int  # the lower, the sooner its rows have a place in the engine
+    searching: bool  # for rows of which the engine dies
+
+
 class AskWorker:
     """Carries shards through the role stages, several at a time, on one engine.
 
@@ -137,6 +148,7 @@ class AskWorker:
         self._stages = stages
         self._run = run
         self._ledger = ledger
+        self._journal = Journal(ledger.store)
         self._engine = engine
         self._retry = retry
         self._meter = Meter()
@@ -149,17 +161,27 @@ class AskWorker:
         Raises: EngineDead; KeyMissing where an upstream is not committed; DialogueBroken,
         AccountingError, StoreError.
         """
+        return await self._carry(address, searching=False)
+
+    async def search(self, address: Address) -> tuple[list[Commit], int]:
+        """Carry a shard through, as `do` does, without the rows of which the engine dies.
+
+        Each call after an EngineDead goes on where the one before it died. Raises: as `do`.
+        """
+        return await self._carry(address, searching=True)
+
+    async def _carry(self, address: Address, *, searching: bool) -> tuple[list[Commit], int]:
         # Store calls block, so they go to threads: the other shards' requests keep flowing.
-        parts, rank = Parts(self._ledger, address), next(self._ranks)
+        passage = _Passage(Parts(self._ledger, address), next(self._ranks), searching)
         commits, made = [], 0
         for stage in self._stages:
             key = stage_key(stage.stage, stage.key_fingerprint, address.shard)
             commit = await asyncio.to_thread(self._ledger.commit_of, stage.stage, key)
             if commit is None:
-                commit, won = await self._ask(stage, key, address, parts, rank)
+                commit, won = await self._ask(stage, key, address, passage)
                 made += won
             elif self._retry.concerns(commit, self._run):
-                commit, again = await self._ask_again(stage, commit, address, parts, rank)
+                commit, again = await self._ask_again(stage, commit, address, passage)
                 made += again
             commits.append(commit)
         return commits, made
@@ -169,15 +191,15 @@ class AskWorker:
         self._engine.close()
 
     async def _ask(
-        self, stage: RoleStage, key: str, address: Address, parts: Parts, rank: int
+        self, stage: RoleStage, key: str, address: Address, passage: _Passage
     ) -> tuple[Commit, bool]:
         """Ask about every row of a shard that has no answer, commit the part; say if this won."""
-        tally = Tally()
+        tally, parts = Tally(), passage.parts
         lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
         asked = joined(lead, others, address)
         known = await asyncio.to_thread(self._answered, stage, address.shard, asked)
         fresh = [row for row in asked if row["id"] not in known]
-        outcomes, seconds = await self._outcomes(stage, fresh, tally, rank)
+        outcomes, seconds = await self._outcomes(stage, key, fresh, tally, passage)
         known |= {row["id"]: row for row in outcomes}
         rows = [known[row["id"]] for row in asked]
         part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
@@ -204,17 +226,17 @@ class AskWorker:
         return answered(self._ledger, stage.stage, stage.earlier, shard, asked, words)
 
     async def _ask_again(
-        self, stage: RoleStage, old: Commit, address: Address, parts: Parts, rank: int
+        self, stage: RoleStage, old: Commit, address: Address, passage: _Passage
     ) -> tuple[Commit, bool]:
         """Ask about the rows to be retried alone; replace the part if one of them came through."""
-        tally = Tally()
+        tally, parts = Tally(), passage.parts
         lead, *others = [await parts.kept(upstream) for upstream in stage.upstream]
         before = (await asyncio.to_thread(self._ledger.read_part, old)).to_pylist()
         due = {row["id"] for row in before if self._retry.is_due(row)}
         asked = [row for row in joined(lead, others, address) if row["id"] in due]
         if len(asked) != len(due):
             raise AccountingError(f"{address.name}: a row that was refused is missing upstream")
-        outcomes, seconds = await self._outcomes(stage, asked, tally, rank)
+        outcomes, seconds = await self._outcomes(stage, old.key, asked, tally, passage)
         came = {row["id"]: row for row in outcomes if is_kept(row)}
         if not came:
             return old, False
@@ -233,9 +255,30 @@ class AskWorker:
         return commit, True
 
     async def _outcomes(
-        self, stage: RoleStage, asked: list[Row], tally: Tally, rank: int
+        self, stage: RoleStage, key: str, asked: list[Row], tally: Tally, passage: _Passage
     ) -> tuple[list[Row], float]:
         """Ask about rows; return the part's rows, and the engine's seconds. Rows: N -> N."""
+        if not passage.searching:
+            return await self._asked(stage, asked, tally, passage.rank)
+        known = await asyncio.to_thread(self._journal.search, self._run, stage.stage, key)
+        search, by_id = Search(known), {row["id"]: row for row in asked}
+        came: dict[str, Row] = {}
+        seconds = 0.0
+        for group in search.groups(list(by_id)):
+            record = (self._run, stage.stage, key, search.asking(group))
+            await asyncio.to_thread(self._journal.put_search, *record)
+            some = [by_id[each] for each in group]
+            rows, took = await self._asked(stage, some, tally, passage.rank)
+            came |= {row["id"]: row for row in rows}
+            seconds += took
+        died = Reject("engine_died")
+        for each in search.lethal:
+            came[each] = outcome_row(each, died, stage, SCHEMAS[stage.stage])
+        return [came[each] for each in by_id], seconds
+
+    async def _asked(
+        self, stage: RoleStage, asked: list[Row], tally: Tally, rank: int
+    ) -> tuple[list[Row], float]:
         came = await together([self._outcome(stage.role, row, tally, rank) for row in asked])
         rows = [
             outcome_row(row["id"], outcome, stage, SCHEMAS[stage.stage])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtrans.runtime.attempts import Turns
+from backtrans.runtime.turns import Turns
 
 
 async def holds(turns: Turns, alone: bool, steps: int, inside: list[bool]) -> None:
