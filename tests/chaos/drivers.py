@@ -106,7 +106,7 @@ def drive(orders: Orders) -> None:
         "ray": lambda: WatchedRay(orders.diary),
     }
     # The runtime is chosen inside the run: in this process, which lives for one run, it is ours.
-    with mock.patch("backtrans.pipeline.open_runtime", lambda kind: runtimes[kind]()):
+    with mock.patch("backtrans.pipeline.open_runtime", lambda kind, _: runtimes[kind]()):
         Pipeline(load(orders.config), ray_auth_token=True).run(Silent())
 
 
