@@ -11,10 +11,8 @@ Arrow row a commit, four times as much, once rows are asked for.
 Does not know: what is pending, or why.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +29,7 @@ from backtrans.checkpoint import (
 )
 from backtrans.errors import KeyMissing
 from backtrans.ledger import Commit, Ledger, index_key, stage_key
+from backtrans.places import read_at_once
 from backtrans.records import parquet
 from backtrans.store import ObjectInfo
 
@@ -39,15 +38,9 @@ FEW = 2_000
 16 requests are under way at once, so the two cost the same at about 1/60 of what is committed; a
 root with 120,000 commits a stage is a large one."""
 
-_AT_ONCE = 16
-"""Requests under way at once: each is a short round trip to the store, and no work."""
-
 _FRESH_SECONDS = 2.0
 """A file whose stamp is younger may be written again within one tick of the clock of its file
 system (10 ms at most on Linux, 2 s on FAT), unseen: its fingerprint is not kept."""
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 class Committed:
@@ -84,7 +77,7 @@ class Committed:
             return index.shards if index else None
 
         unknown = [each for each in object_fingerprints if each not in self._indexes]
-        for each, shards in zip(unknown, _at_once(look_up, unknown), strict=True):
+        for each, shards in zip(unknown, read_at_once(look_up, unknown), strict=True):
             if shards is not None:
                 self._indexes[each] = shards
                 self._more = True
@@ -134,7 +127,7 @@ class Committed:
 
     def _read(self, stage: str, shards: Sequence[str]) -> Iterable[Commit]:
         keys = [self._key(stage, shard) for shard in shards]
-        found = _at_once(lambda key: self._ledger.commit_of(stage, key), keys)
+        found = read_at_once(lambda key: self._ledger.commit_of(stage, key), keys)
         return (commit for commit in found if commit is not None)
 
     def _key(self, stage: str, shard: str) -> str:
@@ -222,9 +215,3 @@ class Committed:
         except KeyMissing:  # two newer ones have come since, and this one went
             self._checkpoint, self._more = None, True
             return schema.empty_table()
-
-
-def _at_once(call: Callable[[A], B], arguments: Sequence[A]) -> Iterator[B]:
-    """Yield what a call makes of each argument, in order, with several calls under way."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="committed") as pool:
-        yield from pool.map(call, arguments)

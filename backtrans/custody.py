@@ -22,6 +22,7 @@ from backtrans.models import FOLDER as MODELS
 from backtrans.models import Registry
 from backtrans.overview import Overview
 from backtrans.pipeline import EVERY_STAGE, Pipeline
+from backtrans.places import read_at_once
 from backtrans.purge import Purged, find, purge
 from backtrans.snapshots import (
     Snapshot,
@@ -138,6 +139,19 @@ def sweep(pipeline: Pipeline, keys: list[str]) -> None:
     still_loose.update(pipeline.journal.marks_of_ended(now))
     for key in still_loose.intersection(keys):
         ledger.store.delete(key)
+
+
+def counts(job: Overview, older_than_seconds: float) -> list[str]:
+    """Return what runs that have ended counted of their attempts, older than that: some three
+    objects a shard and phase.
+    """
+    return job.journal.counts_of_ended(time.time() - older_than_seconds)
+
+
+def delete_counts(job: Overview, keys: list[str]) -> None:
+    """Delete counts of ended runs; nothing reads them."""
+    for _ in read_at_once(job.ledger.store.delete, keys):
+        pass
 
 
 def write_export(

@@ -35,6 +35,9 @@ __all__ = ["STOPPED", "Journal", "Quarantined"]
 STOPPED = "stopped/"
 """Where runs are told to begin nothing more."""
 
+COUNTS = ("attempts/", "searches/")
+"""What runs write down of their attempts."""
+
 
 class Journal:
     """The journal of all runs, over one store."""
@@ -74,17 +77,29 @@ class Journal:
 
         A run that was killed has not ended: its workers may be there still, and see the mark.
         """
-        marks = [info.key for info in self.store.list(STOPPED) if info.modified < older_than]
+        return self._of_ended(STOPPED, older_than)
 
-        def is_over(key: str) -> bool:
-            record = place("runs", key.removeprefix(STOPPED)) + ".json"
+    def counts_of_ended(self, older_than: float) -> list[str]:
+        """Return the keys of counts of attempts, and of searches, of runs that have ended.
+
+        Only within its run is a count of any use: a later run begins anew.
+        """
+        return [key for folder in COUNTS for key in self._of_ended(folder, older_than)]
+
+    def _of_ended(self, folder: str, older_than: float) -> list[str]:
+        keys = [info.key for info in self.store.list(folder) if info.modified < older_than]
+        of = {key: key.removeprefix(folder).split("/")[0] for key in keys}
+
+        def is_over(run: str) -> bool:
+            record = place("runs", run) + ".json"
             try:
                 return "ended_at" in decoded(RUN, record, self.store.get(record))
             except KeyMissing:
                 return True
 
-        over = read_at_once(is_over, marks)
-        return [key for key, ended in zip(marks, over, strict=True) if ended]
+        every = sorted(set(of.values()))
+        over = dict(zip(every, read_at_once(is_over, every), strict=True))
+        return [key for key in keys if over[of[key]]]
 
     def search(self, run: str, stage: str, key: str) -> Searched:
         """Return how far the search through a shard is, from the beginning on."""

@@ -114,6 +114,8 @@ def test_sweep_lists_first_and_deletes_when_told(
     assert orphan.exists()
     _, out, _ = called("sweep", path, "--older-than-hours", 0, "--delete", capsys=capsys)
     assert "1 orphan(s) deleted" in out
+    assert " of runs that have ended deleted" in out
+    assert list((tmp_path / "out").glob("attempts/*/*/*")) == []
     assert sorted((tmp_path / "out/parts").rglob("*.parquet")) == [p for p in parts if p != orphan]
 
 

@@ -456,6 +456,23 @@ def test_a_sweep_takes_the_mark_that_stopped_a_run_once_that_has_ended(tmp_path:
     assert custody.orphans(pipeline, -60) == []
 
 
+def test_counts_of_attempts_go_once_their_run_has_ended_and_a_later_run_does_not_miss_them(
+    tmp_path: Path,
+) -> None:
+    """Those of a run that was killed stay: its workers may be there still, and go on counting."""
+    write_corpus(tmp_path)
+    pipeline = run(tmp_path)
+    pipeline.journal.put_run("20260101T000000Z-killed", {"run": "20260101T000000Z-killed"})
+    pipeline.journal.begin_attempt("20260101T000000Z-killed", "select", "k")
+    assert custody.counts(pipeline, 3600) == [], "they are young"
+    found = custody.counts(pipeline, -60)
+    assert {key.split("/")[1] for key in found} == {pipeline.journal.runs()[-1]["run"]}
+    custody.delete_counts(pipeline, found)
+    left = [info.key for info in pipeline.ledger.store.list("attempts/")]
+    assert left == ["attempts/20260101T000000Z-killed/select/k.1"]
+    assert sum(run(tmp_path).run(Silent()).made.values()) == 0
+
+
 def test_nothing_is_withdrawn_before_the_first_takedown(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     assert not withdrawn(run(tmp_path).ledger)

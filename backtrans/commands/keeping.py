@@ -146,14 +146,18 @@ def sweep(
     older_than_hours: Annotated[float, typer.Option(help="Leave younger ones alone.")] = 24.0,
     delete: Annotated[bool, typer.Option("--delete", help="Delete them; else only list.")] = False,
 ) -> None:
-    """List what late or broken attempts left behind: parts and files that nothing names."""
+    """List what attempts left behind: parts and files that nothing names, counts of ended runs."""
     pipeline = opened(config)
     orphans = custody.orphans(pipeline, older_than_hours * 3600)
+    counts = custody.counts(pipeline, older_than_hours * 3600)
     for key in orphans:
         say(key)
     if delete:
         custody.sweep(pipeline, orphans)
-    say(f"{len(orphans):,} orphan(s){' deleted' if delete else ''}")
+        custody.delete_counts(pipeline, counts)
+    done = " deleted" if delete else ""
+    say(f"{len(counts):,} count(s) of attempts, of runs that have ended{done}")
+    say(f"{len(orphans):,} orphan(s){done}")
 
 
 @app.command()
