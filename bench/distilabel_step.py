@@ -12,7 +12,7 @@ from distilabel.models import vLLM
 from distilabel.steps import StepInput
 from distilabel.steps.tasks import TextGeneration
 
-from bench.throughput import note
+from bench.opened import note
 
 
 class PresentVllm(vLLM):

@@ -8,7 +8,8 @@ the CPUs of this machine. Set-ups, each in a process of its own, in turn, in eac
 - vllm: `LLM.generate` of all prompts in one call, and nothing else: no reads, no commits.
 - backtrans: the stage as a run has it on Ray, from committed segments to committed parts.
 - ray.data.llm: its processor over the pages, on Ray, on a placement of CPUs.
-- distilabel: a RayPipeline of one TextGeneration step, its rows gathered into a Distiset.
+- distilabel: a RayPipeline of one TextGeneration step, its rows gathered into a Distiset; in
+  batches of 50, its own default, and (distilabel-512) of 512, which keep a tiny vLLM busy.
 
 A rate is of tokens read and written, by the model's own count, from the moment at which the engine
 is ready: for `backtrans` to the last commit, for `vllm` to the end of the call. Peers do not say
@@ -27,18 +28,20 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import book
 from bench.book import Figure
+from bench.opened import note, noted
 
 SEED = 52_001
 MAX_MODEL_TOKENS, MAX_TOKENS = 1024, 48
 BATCHED_TOKENS, SEQUENCES = 4096, 256
 SHARD_ROWS = 125
-PEER_BATCH = 512
-"""Rows that a peer hands its engine at once: synchronous batches of 512 keep a tiny vLLM busy."""
+DEFAULT_BATCH, LARGE_BATCH = 50, 512
+"""Rows that distilabel hands its engine at once."""
 
 ENGINE = {
     "dtype": "float32",
@@ -96,26 +99,6 @@ class Run:
             return self.ready - self.began
         first, tokens = min(self.batches)
         return first - self.began - tokens / (self.slope or float("inf"))
-
-
-def note(path: Path, tokens: int) -> None:
-    """Add a batch to a file, whole, from whichever process."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"{time.time()} {tokens}\n")
-
-
-def noted(path: Path) -> list[tuple[float, int]]:
-    """Read what was noted; rows of one batch, which come within a moment, are one."""
-    found: list[tuple[float, int]] = []
-    for moment, tokens in sorted(
-        (float(moment), int(tokens))
-        for moment, tokens in map(str.split, path.read_text(encoding="utf-8").splitlines())
-    ):
-        if found and moment - found[-1][0] < 0.25:
-            found[-1] = (moment, found[-1][1] + tokens)
-        else:
-            found.append((moment, tokens))
-    return found
 
 
 def prompts(folder: Path) -> list[str]:
@@ -220,7 +203,7 @@ def ray_data_llm(folder: Path) -> Run:
     return Run(began, None, time.time(), noted(place))
 
 
-def distilabel(folder: Path) -> Run:
+def distilabel(folder: Path, batch: int = DEFAULT_BATCH) -> Run:
     """Ask by distilabel's RayPipeline."""
     from distilabel.pipeline import RayPipeline
 
@@ -241,11 +224,11 @@ def distilabel(folder: Path) -> Run:
     ) as pipeline:
         NotedGeneration(
             llm=llm,
-            input_batch_size=PEER_BATCH,
+            input_batch_size=batch,
             place=str(folder / "distilabel"),
             use_default_structured_output=False,
         )
-    pipeline.run(dataset=asked, dataset_batch_size=PEER_BATCH, use_cache=False)
+    pipeline.run(dataset=asked, dataset_batch_size=batch, use_cache=False)
     return Run(began, None, time.time(), noted(folder / "distilabel"))
 
 
@@ -254,6 +237,7 @@ SETUPS: dict[str, Callable[[Path], Run]] = {
     "backtrans": ours,
     "ray.data.llm": ray_data_llm,
     "distilabel": distilabel,
+    "distilabel-512": partial(distilabel, batch=LARGE_BATCH),
 }
 
 
@@ -324,7 +308,7 @@ def run_once(name: str, folder: Path) -> Run:
     return Run(found["began"], found["ready"], found["ended"], [tuple(b) for b in found["batches"]])
 
 
-GOALS = {"vllm": 1.0, "ray.data.llm": 1.0, "distilabel": 1.3}
+GOALS = {"vllm": 1.0, "ray.data.llm": 1.0, "distilabel": 1.3, "distilabel-512": 1.3}
 
 
 def ratios(rounds: Sequence[dict[str, Run]], peer: str) -> list[float]:
