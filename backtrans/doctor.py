@@ -26,7 +26,7 @@ from backtrans.config import Config
 from backtrans.errors import BacktransError, ConfigError, CredentialsRefused, InputError
 from backtrans.placement import on_gpus
 from backtrans.resolution import Resolved
-from backtrans.runtime.ray_data import check_address, check_environment
+from backtrans.runtime.precautions import check_address, check_environment
 from backtrans.sampled import MAX_OBJECTS, first_fault, spread_over
 from backtrans.store import Store, list_inputs
 from backtrans.work import RuntimeSettings

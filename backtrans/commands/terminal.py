@@ -13,7 +13,7 @@ from rich.console import Console
 from backtrans import logs
 from backtrans.config import load
 from backtrans.pipeline import Pipeline
-from backtrans.runtime.ray_data import check_environment
+from backtrans.runtime.precautions import check_environment
 
 
 class LogForm(StrEnum):

@@ -13,8 +13,7 @@ no failure of one address is an exception here; work that does not open stops th
 error. Ray Data restarts actors and delivers again without end; `attempts`, which the ledger
 counts, bound that, so that a row that kills its engine does not loop.
 
-Does not know: what the work is. Reads no environment variable: who starts the run checks them with
-`check_environment`.
+Does not know: what the work is.
 """
 
 import asyncio
@@ -23,11 +22,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from ipaddress import ip_address
 from typing import Any, NoReturn, Self
-from urllib.parse import urlsplit
 
 from backtrans import errors, logs
 from backtrans.errors import BacktransError, ConfigError, EngineDead
@@ -37,44 +34,10 @@ from backtrans.runtime.joining import join
 from backtrans.runtime.machines import RayNodes
 from backtrans.runtime.metrics import Metrics
 from backtrans.runtime.portions import portions
+from backtrans.runtime.precautions import check_address
 from backtrans.runtime.receipts import addresses_from, addresses_text, receipt_from, receipt_text
 from backtrans.store import Store
 from backtrans.work import QUEUED_PER_WORKER, Address, Receipt, RuntimeSettings, Work, Worker
-
-UNSAFE_VARIABLES = (
-    "RAY_DATA_AUTOLOAD_PICKLE_OBJECT_SCALAR",
-    "RAY_DATA_ARROW_EXTENSION_SERIALIZATION_CLOUDPICKLE",
-    "RAY_DATA_WEBDATASET_ALLOW_UNSAFE_DESERIALIZATION",
-)
-"""Source: CVE-2026-41486: each lets an input file run code when its schema is parsed."""
-
-
-def check_environment(variables: Mapping[str, str]) -> None:
-    """Refuse variables that let Ray Data unpickle what input files hold. Raises: ConfigError."""
-    if found := [name for name in UNSAFE_VARIABLES if name in variables]:
-        raise ConfigError(f"unset {', '.join(found)}: with it an input file can run code")
-
-
-def check_address(settings: RuntimeSettings) -> None:
-    """Refuse a cluster that others can reach and that asks for no token. Raises: ConfigError."""
-    address = settings.ray_address
-    if address is None or settings.ray_auth_token or is_loopback(address):
-        return
-    raise ConfigError(
-        f"ray_address {address!r} is no loopback address, and Ray runs what anyone who reaches it"
-        " sends: start the cluster and this run with RAY_AUTH_MODE=token"
-    )
-
-
-def is_loopback(address: str) -> bool:
-    """Say whether an address leads to this machine only."""
-    if address == "local":
-        return True
-    host = urlsplit(address if "://" in address else f"//{address}").hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class RayRuntime:

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from backtrans.errors import BacktransError, ConfigError
-from backtrans.runtime.ray_data import is_loopback
+from backtrans.runtime.precautions import is_loopback
 
 OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Source: Ray 2.60, `get_address_for_submission_client`: each takes the address's place unsaid."""

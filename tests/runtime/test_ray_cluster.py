@@ -10,12 +10,8 @@ import pytest
 from backtrans.errors import ConfigError, EngineDead
 from backtrans.journal import Journal
 from backtrans.runtime.attempts import MAX_OPENINGS
-from backtrans.runtime.ray_data import (
-    UNSAFE_VARIABLES,
-    RayRuntime,
-    check_address,
-    check_environment,
-)
+from backtrans.runtime.precautions import UNSAFE_VARIABLES, check_address, check_environment
+from backtrans.runtime.ray_data import RayRuntime
 from backtrans.store import Store, StoreSettings
 from backtrans.work import RuntimeSettings
 from tests.runtime.works import Play, play
