@@ -73,6 +73,7 @@ bench: install  ## measure it all anew, and write the figures into the book (doc
 	$(BIN)/python -m bench.calibration --record
 	$(BIN)/python -m bench.audit --pairs 100 --record
 	$(BIN)/python -m bench.judging --record
+	$(BIN)/python -m bench.prefix --record
 	$(BIN)/python -m bench.kept --record
 	$(BIN)/python scripts/reference.py write
 
