@@ -19,7 +19,6 @@ import os
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -28,54 +27,18 @@ import yaml
 
 from backtrans.config import load
 from backtrans.entries import Index, encoded, index_key
-from backtrans.ledger import Commit, Ledger, Usage, stage_key
 from backtrans.pipeline import Pipeline
 from backtrans.placement import Workers
-from backtrans.records import Counts
 from backtrans.runtime.opening import open_runtime
 from backtrans.spending import Spending
 from backtrans.stages.select import shard_identity
 from backtrans.walk import Walk
-from backtrans.work import Address, Receipt
+from backtrans.work import Receipt
 from bench import book
 from bench.book import Figure
+from bench.nothing import STAGES, Nothing
 
-STAGES = ("backtranslate", "score")
 MIB = 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """Work that does nothing, and gives back the commits of what it did not do."""
-
-    run: str
-    name: str = "+".join(STAGES)
-    uses_engine: bool = True
-    gpus_each: float = 0.0
-
-    def open(self) -> "Nothing":
-        return self
-
-    async def do(self, address: Address) -> tuple[list[Commit], int]:
-        commits = [
-            Commit(
-                stage,
-                key := stage_key(stage, "nothing", address.shard),
-                address.shard,
-                address.object,
-                address.first_row,
-                Ledger.part_key(stage, key, "0" * 32),
-                Counts(1000, 900, {"too_short": 100}),
-                Usage(1000, 800_000, 0, 69_000, 20.0),
-                run=self.run,
-                attempt="0" * 32,
-                committed_at="2026-01-01T00:00:00+00:00",
-            )
-            for stage in STAGES
-        ]
-        return commits, len(commits)
-
-    def close(self) -> None: ...
 
 
 class Watch:
