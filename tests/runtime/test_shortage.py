@@ -1,5 +1,6 @@
 """A cluster without room for a worker: the run waits, and says for what."""
 
+import queue
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from backtrans.runtime import shortage
 from backtrans.runtime.ray_data import RayRuntime
 from backtrans.runtime.shortage import Growth, Node, lacking
+from backtrans.work import Receipt
 from tests.runtime.test_ray_cluster import settings_in
 from tests.runtime.works import Play, play
 
@@ -76,19 +78,21 @@ def test_a_run_on_a_cluster_without_room_says_so_and_goes_on_when_a_node_comes(
         said.append(line)
         heard.set()
 
-    def come() -> None:
-        heard.wait(120)
-        head.add_node(num_cpus=1, object_store_memory=80_000_000, node_ip_address="127.0.0.2")
-
-    coming = threading.Thread(target=come)
-    coming.start()
     settings = settings_in(tmp_path, ray_address=head.address)
+    came: queue.SimpleQueue[list[Receipt]] = queue.SimpleQueue()
+
+    def carry() -> None:
+        came.put(list(runtime.map(Play(tmp_path), play("well"), settings)))
+
     with RayRuntime(note) as runtime:
-        receipts = list(runtime.map(Play(tmp_path), play("well"), settings))
+        # Ray starts a node from a main thread only: it sets what signals do.
+        threading.Thread(target=carry, daemon=True).start()
+        assert heard.wait(60)
+        head.add_node(num_cpus=1, object_store_memory=80_000_000, node_ip_address="127.0.0.2")
+        receipts = came.get(timeout=120)
         lines = len(said)
         again = list(runtime.map(Play(tmp_path), play("well"), settings))
-    coming.join()
     assert [r.outcome for r in receipts + again] == ["done", "done"]
     assert "needs 1 CPU on one node, and none can hold one (nodes: 1 with 0 CPU)" in said[0]
-    assert said[0].startswith("play: waits for room")
+    assert said[0].startswith("play+encore: waits for room")
     assert len(said) == lines, "said though there was room"
