@@ -6,9 +6,11 @@ from typing import Literal
 from backtrans.work import Runtime
 
 
-def open_runtime(
-    kind: Literal["local", "ray"], note: Callable[[str], None] = lambda _: None
-) -> Runtime:
+def unheard(line: str) -> None:
+    """Hear a line and do nothing; a function of a module, since runtimes are pickled."""
+
+
+def open_runtime(kind: Literal["local", "ray"], note: Callable[[str], None] = unheard) -> Runtime:
     """Return the runtime of that name, a context; Ray is imported when work is mapped.
 
     What a map waits for, where that is not the work itself, is said through `note`.

@@ -33,6 +33,7 @@ from backtrans.runtime.attempts import DIED, MAX_OPENINGS, Attempts, open_patien
 from backtrans.runtime.joining import join
 from backtrans.runtime.machines import RayNodes
 from backtrans.runtime.metrics import Metrics
+from backtrans.runtime.opening import unheard
 from backtrans.runtime.portions import portions
 from backtrans.runtime.precautions import check_address
 from backtrans.runtime.receipts import addresses_from, addresses_text, receipt_from, receipt_text
@@ -47,7 +48,7 @@ class RayRuntime:
     joins is kept from one map to the next inside `with`, and let go after the map otherwise.
     """
 
-    def __init__(self, note: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, note: Callable[[str], None] = unheard) -> None:
         """Say through `note` what a map waits for, where that is not the work itself."""
         self._note = note
         self._kept = False
