@@ -20,9 +20,10 @@ from backtrans.placement import Workers, gpus_each
 from backtrans.recipe import Model
 from backtrans.resolution import PARTS, Resolved, model_name
 from backtrans.retry import Retry
+from backtrans.role_stages import RoleStage
 from backtrans.selection import Corpus
 from backtrans.serving import engine_settings, without_adapter
-from backtrans.stages.ask import AskWork, RoleStage
+from backtrans.stages.ask import AskWork
 from backtrans.stages.choose import Choice, ChooseWork
 from backtrans.stages.curate import CurateWork
 from backtrans.stages.deduplicate import DeduplicateWork

@@ -24,9 +24,10 @@ from backtrans.dialogue import Generate, Reply, Request
 from backtrans.engines.scripted import default
 from backtrans.ledger import Commit, Ledger, stage_key
 from backtrans.records import SEGMENT, Counts, Row, table
+from backtrans.role_stages import RoleStage
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.score import Score
-from backtrans.stages.ask import AskWorker, RoleStage
+from backtrans.stages.ask import AskWorker
 from backtrans.store import Store, StoreSettings
 from backtrans.upstream import Upstream
 from backtrans.work import Address

@@ -22,10 +22,11 @@ from backtrans.errors import AccountingError, ConfigError, DialogueBroken, Engin
 from backtrans.ledger import Commit, Ledger, stage_key
 from backtrans.reasons import REASONS
 from backtrans.records import Reject, Row, is_kept
+from backtrans.role_stages import RoleStage
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.role import Dialogue
 from backtrans.runtime.local import LocalRuntime
-from backtrans.stages.ask import AskWork, AskWorker, RoleStage
+from backtrans.stages.ask import AskWork, AskWorker
 from backtrans.store import Store, StoreSettings
 from backtrans.upstream import joined
 from backtrans.work import Address, RuntimeSettings

@@ -18,76 +18,25 @@ import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-
 from backtrans.conversing import Tally, converse
 from backtrans.earlier import answered
 from backtrans.engines.engine import MAX_IN_FLIGHT, Engine, EngineSettings
 from backtrans.engines.opening import open_engine
-from backtrans.errors import AccountingError, ConfigError, DialogueBroken
+from backtrans.errors import AccountingError
 from backtrans.journal import Journal
 from backtrans.ledger import Commit, Ledger, stage_key
 from backtrans.meter import Meter
 from backtrans.models import Registry
 from backtrans.own_loop import together
 from backtrans.precedence import Precedence
-from backtrans.records import (
-    DISTILLED,
-    PAIR,
-    REWRITE,
-    SCORE,
-    Reject,
-    Row,
-    is_kept,
-    rejected,
-    table,
-)
+from backtrans.records import Reject, Row, is_kept, table
 from backtrans.retry import NO_RETRY, Retry
+from backtrans.role_stages import ASKS_ABOUT, RoleStage
 from backtrans.roles.role import Role
 from backtrans.searching import Search
 from backtrans.store import Store, StoreSettings
-from backtrans.upstream import Parts, Upstream, joined
+from backtrans.upstream import Parts, joined
 from backtrans.work import Address
-
-SCHEMAS: dict[str, pa.Schema] = {
-    "backtranslate": PAIR,
-    "score": SCORE,
-    "distill": DISTILLED,
-    "rewrite": REWRITE,
-    "rescore": SCORE,
-}
-"""What each role stage writes."""
-
-ASKS_ABOUT = {
-    "backtranslate": ("text",),
-    "score": ("instruction", "text"),
-    "distill": ("instruction",),
-    "rewrite": ("instruction", "response"),
-    "rescore": ("instruction", "text"),
-}
-"""The fields of a row that each role's words are made of."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoleStage:
-    """One role asked of every kept row of what lies upstream.
-
-    The first upstream leads: its kept rows, in its order, are the rows in. The others add their
-    columns to it by id, so that a judge reads the pair's instruction beside the segment's text.
-    """
-
-    stage: str  # a key of SCHEMAS
-    role: Role
-    key_fingerprint: str
-    upstream: tuple[Upstream, ...]
-    model: str  # what the rows name as their model
-    earlier: tuple[str, ...] = ()  # fingerprints of it under earlier recipes: same role and model
-
-    def __post_init__(self) -> None:
-        if self.stage not in SCHEMAS:
-            raise ConfigError(f"{self.stage!r} is no role stage; there are {', '.join(SCHEMAS)}")
-        if not self.upstream:
-            raise ConfigError(f"the role stage {self.stage!r} has nothing upstream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +151,7 @@ class AskWorker:
         outcomes, seconds = await self._outcomes(stage, key, fresh, tally, passage)
         known |= {row["id"]: row for row in outcomes}
         rows = [known[row["id"]] for row in asked]
-        part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
+        part = await asyncio.to_thread(table, rows, stage.schema)
         commit, won = await asyncio.to_thread(
             self._ledger.settle,
             stage.stage,
@@ -241,7 +190,7 @@ class AskWorker:
         if not came:
             return old, False
         rows = [came.get(row["id"], row) for row in before]
-        part = await asyncio.to_thread(table, rows, SCHEMAS[stage.stage])
+        part = await asyncio.to_thread(table, rows, stage.schema)
         commit = await asyncio.to_thread(
             self._retry.replace,
             self._ledger,
@@ -273,7 +222,7 @@ class AskWorker:
             seconds += took
         died = Reject("engine_died")
         for each in search.lethal:
-            came[each] = outcome_row(each, died, stage, SCHEMAS[stage.stage])
+            came[each] = stage.row(each, died)
         return [came[each] for each in by_id], seconds
 
     async def _asked(
@@ -281,8 +230,7 @@ class AskWorker:
     ) -> tuple[list[Row], float]:
         came = await together([self._outcome(stage.role, row, tally, rank) for row in asked])
         rows = [
-            outcome_row(row["id"], outcome, stage, SCHEMAS[stage.stage])
-            for row, (outcome, _) in zip(asked, came, strict=True)
+            stage.row(row["id"], outcome) for row, (outcome, _) in zip(asked, came, strict=True)
         ]
         return rows, sum(seconds for _, seconds in came)
 
@@ -294,14 +242,3 @@ class AskWorker:
             with self._meter.running() as share:
                 outcome = await converse(role, row, self._engine, tally)
         return outcome, share.seconds
-
-
-def outcome_row(row_id: str, outcome: Row | Reject, stage: RoleStage, schema: pa.Schema) -> Row:
-    """Build the row of a part. Raises: DialogueBroken for fields that the schema does not have."""
-    row: Row = {"id": row_id, "role_version": stage.role.version, "model": stage.model}
-    if isinstance(outcome, Reject):
-        return rejected(row, outcome)
-    # Arrow would drop an unknown key in silence, and with it what the model was asked for.
-    if unknown := sorted(outcome.keys() - set(schema.names)):
-        raise DialogueBroken(f"{stage.role.version} returned fields that no part has: {unknown}")
-    return {**outcome, **row}

@@ -7,10 +7,11 @@ from backtrans.engines.engine import EngineSettings
 from backtrans.engines.scripted import IMPROBABLE, REFUSE, SILENT, UNFINISHED
 from backtrans.ledger import Commit, Ledger, stage_key
 from backtrans.records import SEGMENT, Counts, Reject, Row, rejected, table
+from backtrans.role_stages import RoleStage
 from backtrans.roles.backtranslate import Backtranslate
 from backtrans.roles.role import Role
 from backtrans.roles.score import Score
-from backtrans.stages.ask import AskWork, RoleStage
+from backtrans.stages.ask import AskWork
 from backtrans.store import Store, StoreSettings
 from backtrans.upstream import Upstream
 from backtrans.work import Address
