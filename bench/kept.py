@@ -66,7 +66,8 @@ GOAL = 5.0
 def ask(engine: VllmEngine, role: Role, rows: Sequence[Row]) -> tuple[list[Outcome], Usage]:
     """Ask about all rows at once, with an empty prefix cache."""
     # No part of what an engine promises: without it, who asks second reads what the first computed.
-    engine._own.wait(engine._llm.reset_prefix_cache())
+    assert engine._core is not None
+    engine._own.wait(engine._core.reset_prefix_cache())
     tally, began = Tally(), time.monotonic()
     found = answers(engine, role, rows, tally)
     return found, tally.usage(time.monotonic() - began)

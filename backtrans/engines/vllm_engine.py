@@ -2,9 +2,8 @@
 
 Promises: folders are checked before vLLM starts; a prompt that cannot fit is refused before it is
 asked; choices and likelihoods are the model's raw log-probabilities, taken before any masking or
-temperature; a dead engine core raises `EngineDead` for every request in flight and after (it is
-watched here: vLLM 0.32 lets requests that meet the death at their start wait for ever); the engine
-core ends with this process, even if that is killed.
+temperature; a dead engine core raises `EngineDead` for every request in flight and after; what
+computes ends with this process, even if that is killed.
 
 vLLM lives on an event loop of its own, in a thread: `answer` may be awaited on any loop, and on a
 new one after that. Tokenising happens on that thread too.
@@ -22,7 +21,6 @@ import asyncio
 import gc
 import itertools
 import math
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Sequence
@@ -33,23 +31,15 @@ from backtrans.dialogue import Choose, Generate, Likelihood, Refusal, Reply, Req
 from backtrans.engines.adapter_files import write_identity_adapter
 from backtrans.engines.adapter_room import adapter_arguments
 from backtrans.engines.engine import EngineSettings
-from backtrans.engines.lifeline import Lifeline
-from backtrans.engines.model_files import (
-    check_model,
-    is_local,
-    model_fingerprint,
-)
+from backtrans.engines.model_files import check_model, is_local, model_fingerprint
 from backtrans.engines.prompt import Prompter
+from backtrans.engines.vllm_core import VllmCore
 from backtrans.errors import ConfigError, EngineDead, ModelError
 from backtrans.own_loop import OwnLoop, together
 
 _IDENTITY = "identity"
 _MAX_CHOICES = 128
 """Source: vllm 0.32, sampling_params.py, MAX_LOGPROB_TOKEN_IDS."""
-
-
-_SHUTDOWN_SECONDS = 30.0
-"""How long the engine core may take to end before it is killed; a busy machine needs a few."""
 
 
 class VllmEngine:
@@ -63,10 +53,8 @@ class VllmEngine:
             model_fingerprint(settings.model, settings.revision)  # a hub id must name a revision
         lora = adapter_arguments(settings, base)
         self._settings = settings
-        self._llm: Any = None
-        self._lifeline: Lifeline | None = None
+        self._core: VllmCore | None = None
         self._numbers = itertools.count()
-        self._watched: list[int] = []  # a pidfd for each core: readable when it has ended
         self._lora: dict[str | None, Any] = {None: None}
         # vLLM's children read these. No usage report leaves the machine.
         os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
@@ -96,14 +84,8 @@ class VllmEngine:
         self._own = OwnLoop("vllm", "the engine is closed")
         try:
             self._prepare_adapters()
-            before = set(multiprocessing.active_children())
-            self._lifeline = Lifeline()  # before there is a core: a start takes half a minute
-            with self._lifeline.tying():
-                self._own.wait(self._open(lora))
-            cores = set(multiprocessing.active_children()) - before
-            pids = [core.pid for core in cores if core.pid]
-            self._watched = [os.pidfd_open(pid) for pid in pids]
-            self._own.soon(self._watch)
+            self._core = VllmCore()
+            self._own.wait(self._core.start(settings, lora, self._core_ended))
         except (ValueError, RuntimeError, OSError) as error:
             self.close()
             raise ModelError(f"vLLM does not start with {settings.model}: {error}") from error
@@ -111,10 +93,6 @@ class VllmEngine:
             self.close()
             raise
         self._in_flight = asyncio.Semaphore(settings.max_in_flight)
-
-    async def _open(self, lora: dict[str, Any]) -> None:
-        # Not returned: a future that holds the result would keep vLLM from being collected.
-        self._llm = _start(self._settings, lora)
 
     def _prepare_adapters(self) -> None:
         from vllm.lora.request import LoRARequest
@@ -128,18 +106,7 @@ class VllmEngine:
             self._lora[name] = LoRARequest(name, number, str(Path(folder).absolute()))
         self._lora[None] = LoRARequest(_IDENTITY, 1, str(identity))
 
-    def _watch(self) -> None:
-        for core in self._watched:
-            asyncio.get_running_loop().add_reader(core, self._core_ended)
-
-    def _unwatch(self) -> None:
-        for core in self._watched:
-            asyncio.get_running_loop().remove_reader(core)
-            os.close(core)
-        self._watched = []
-
     def _core_ended(self) -> None:
-        self._unwatch()
         self._own.end("the engine core has ended")
 
     async def answer(self, requests: Sequence[Request]) -> list[Reply]:
@@ -234,7 +201,8 @@ class VllmEngine:
         params = self._params(
             **{"temperature": 0.0, "output_kind": self._final_only, "skip_clone": True} | sampling
         )
-        stream = self._llm.generate(
+        assert self._core is not None
+        stream = self._core.ask(
             {"type": "token", "prompt_token_ids": ids},
             params,
             str(next(self._numbers)),
@@ -261,41 +229,9 @@ class VllmEngine:
         gc.collect()  # vLLM's cycles; left to the interpreter's end, their finalizers fail
 
     async def _stop(self) -> None:
-        self._unwatch()
-        if self._llm is not None:
-            self._llm.shutdown(timeout=_SHUTDOWN_SECONDS)
-            self._llm = None
-        if self._lifeline is not None:
-            self._lifeline.cut()
-
-
-def _start(settings: EngineSettings, lora: dict[str, Any]) -> Any:
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.usage.usage_lib import UsageContext
-    from vllm.v1.engine.async_llm import AsyncLLM
-
-    args = AsyncEngineArgs(
-        model=settings.model,
-        revision=settings.revision,
-        tokenizer_revision=settings.revision,
-        load_format="safetensors",  # a pickle of weights may run code when it is loaded
-        trust_remote_code=settings.trust_remote_code,
-        dtype=settings.dtype,
-        seed=settings.seed,
-        max_model_len=settings.max_model_tokens,
-        max_num_batched_tokens=settings.max_batched_tokens,
-        max_num_seqs=settings.max_sequences,
-        enable_prefix_caching=True,
-        enable_chunked_prefill=True,
-        tensor_parallel_size=settings.tensor_parallel,
-        gpu_memory_utilization=settings.memory_fraction,
-        enforce_eager=settings.eager,
-        logprobs_mode="raw_logprobs",
-        disable_log_stats=True,
-        enable_log_requests=False,
-        **lora,
-    )
-    return AsyncLLM.from_engine_args(args, usage_context=UsageContext.LLM_CLASS)
+        if self._core is not None:
+            await self._core.stop()
+            self._core = None
 
 
 def _reply(output: Any, **fields: Any) -> Reply:

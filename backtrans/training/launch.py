@@ -70,7 +70,7 @@ def _in_a_process(job: Job) -> str:
                     process.kill()
                     process.wait()
         finally:
-            lifeline.cut()
+            lifeline.end()
         if process.returncode == 0:
             return ""
         log.seek(0)

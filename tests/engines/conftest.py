@@ -112,7 +112,7 @@ def vllm_server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        lifeline.cut()
+        lifeline.end()
 
 
 def _until_it_serves(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

@@ -1,5 +1,5 @@
-"""A lifeline: what a process starts ends with it if it is killed, at whatever moment, and lives on
-when the line is cut.
+"""A lifeline: what a process starts ends with it if it is killed, at whatever moment, and no later
+than the line is let go.
 
 Children wait for a word of the test, and then say that they lived. They inherit their parent's
 output: while that is open, somebody lives.
@@ -51,9 +51,13 @@ with line.tying():
     globals()[kind]()
     if when == "during":
         os.kill(os.getpid(), signal.SIGKILL)
-if when == "cut":
-    line.cut()
-    line.cut()
+if when == "let go":
+    line.end()
+    line.end()
+    os.write(1, b"let go")
+if when == "after its children":
+    for child in open(f"/proc/self/task/{os.getpid()}/children").read().split():
+        os.kill(int(child), signal.SIGKILL)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -103,10 +107,21 @@ def test_a_child_ends_with_a_parent_that_is_killed(kind: str, when: str) -> None
         assert family.output.read() == b""  # returns when the last of them has ended
 
 
-@pytest.mark.parametrize("kind", ["executes", "forks", "takes_a_name"])
-def test_a_child_lives_on_when_the_line_was_cut(kind: str) -> None:
-    with killed(kind, "cut") as family:
-        assert family.told() == b"lived"
+def test_a_grandchild_ends_although_the_children_were_killed_before() -> None:
+    # So does Ray with an actor's, before it ends the actor.
+    with killed("executes_and_leaves", "after its children") as family:
+        assert family.output.read() == b""
+
+
+@pytest.mark.parametrize("kind", ["executes", "executes_and_leaves", "takes_a_name"])
+def test_what_was_executed_has_ended_once_the_line_is_let_go(kind: str) -> None:
+    with killed(kind, "let go") as family:
+        assert family.output.read() == b"let go"
+
+
+def test_who_was_forked_lives_on_when_the_line_is_let_go() -> None:
+    with killed("forks", "let go") as family:
+        assert family.told() == b"let golived"
 
 
 def test_a_child_that_was_not_tied_lives_on_beside_one_that_was() -> None:

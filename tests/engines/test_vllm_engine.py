@@ -67,7 +67,7 @@ def logprobs(model: Any, ids: list[int]) -> Any:
 def test_weights_are_read_from_safetensors_and_code_of_a_model_is_not_trusted(
     vllm_engine: Engine,
 ) -> None:
-    config = vllm_engine._llm.vllm_config  # type: ignore[attr-defined]
+    config = vllm_engine._core._llm.vllm_config  # type: ignore[attr-defined]
     assert config.load_config.load_format == "safetensors"
     assert config.model_config.trust_remote_code is False
 

@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from backtrans.dialogue import Generate
@@ -16,7 +17,7 @@ from backtrans.roles.role import Dialogue, Role
 from backtrans.roles.score import Score
 from backtrans.runtime.ray_data import RayRuntime
 from backtrans.store import StoreSettings
-from backtrans.work import RuntimeSettings
+from backtrans.work import Receipt, RuntimeSettings
 from tests.engines import tiny_model
 from tests.runtime.asking import PAIRS, SCORES, ask_work, role_stages, rows_of, segments, select
 
@@ -45,11 +46,26 @@ class KillsTheEngine:
         return self.role.converse(row)
 
 
+def started_with(variable: str, value: str) -> dict[psutil.Process, str]:
+    """Return the processes that were started with a variable of that value, and their commands."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(variable) == value:
+                found[process] = " ".join(process.cmdline())
+        except psutil.Error:  # it has ended, or is another user's
+            continue
+    return found
+
+
 @pytest.mark.ray
 @pytest.mark.vllm
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # the engine starts twice, which on a loaded machine takes minutes
-def test_a_killed_engine_core_loses_no_row_and_the_run_goes_on_by_itself(tmp_path: Path) -> None:
+def test_a_killed_engine_core_loses_no_row_and_the_run_goes_on_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STARTED_FOR", str(tmp_path))  # handed on by Ray, and by vLLM
     tiny_model.save_model(tmp_path / "model", positions=1024)
     for seed, name in enumerate(("backward", "forward")):
         tiny_model.save_adapter(tmp_path / name, seed=seed)
@@ -75,8 +91,16 @@ def test_a_killed_engine_core_loses_no_row_and_the_run_goes_on_by_itself(tmp_pat
     work = replace(ask_work(root), engine=engine, stages=roles)
     settings = RuntimeSettings("run-1", root, in_flight=2, backoff_seconds=0.1)
 
+    receipts: list[Receipt] = []
+    family: dict[psutil.Process, str] = {}
     with RayRuntime() as runtime:
-        receipts = list(runtime.map(work, addresses, settings))
+        for receipt in runtime.map(work, addresses, settings):
+            receipts.append(receipt)
+            family |= started_with("STARTED_FOR", str(tmp_path))
+    # Ray ends its actors without a word to them; no worker of vLLM's may outlive its actor.
+    assert any("VLLM::Worker" in command for command in family.values())
+    _, left = psutil.wait_procs(family, timeout=60)
+    assert left == []
     assert len(killed.read_text().splitlines()) == 1
     assert sorted((r.address.key, r.outcome) for r in receipts) == [
         (address.key, "done") for address in addresses
