@@ -16,7 +16,7 @@ from typing import Any
 
 from backtrans.dialogue import Generate, Message, Refusal, Reply
 from backtrans.engines.folders import JsonObject
-from backtrans.engines.prompt import PINNED_DATE
+from backtrans.engines.template import PINNED_DATE
 
 GO_ON = "Go on exactly where you stopped, and repeat nothing."
 GO_ON_CHOOSING = "Go on exactly where you stopped, with one of these and nothing else: "

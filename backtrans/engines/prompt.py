@@ -1,11 +1,9 @@
 """From messages to token ids, so that no text can act as a control token.
 
-The chat template is rendered once for each sequence of speakers, with placeholders for the
-contents; what it writes around them is split at the tokenizer's control tokens. A request then
-fills in its contents and is tokenised in one go, exactly as the tokenizer would by itself. Only if
-a content spelt a control token (its ids are then more, or elsewhere, than the template's) is it
-tokenised again, every run of text between two template tokens by itself and with control tokens
-read as plain text.
+A request fills its contents into what the chat template writes around them, and is tokenised in one
+go, exactly as the tokenizer would by itself. Only if a content spelt a control token (its ids are
+then more, or elsewhere, than the template's) is it tokenised again, every run of text between two
+template tokens by itself and with control tokens read as plain text.
 
 Promises: the control tokens of a prompt are the template's, whatever the contents hold; contents
 are never trimmed, so a prefix such as "Score: " keeps its last space, even under a template that
@@ -21,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtrans.dialogue import Message
+from backtrans.engines.template import ChatTemplate, Control
 from backtrans.errors import ModelError
 
 _WINDOW_CHARS = 64
@@ -28,23 +27,6 @@ _WINDOW_CHARS = 64
 that a pre-tokenizer leaves unsplit before "Score: "."""
 
 _REMEMBERED_CHOICES = 4096
-
-PINNED_DATE = "26 Jul 2024"
-"""Source: Llama 3.1's own default. Later templates write today's date unless one is given, and a
-prompt must not change from one day to the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Control:
-    """A control token that the template itself writes."""
-
-    token: int
-    text: str
-
-
-_Part = _Control | str | int
-"""A piece of a rendered template; an int is the place of that message's content."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Encoded:
@@ -63,13 +45,12 @@ class Prompter:
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise ModelError(f"{name} has no tokenizer.json: a fast tokenizer is needed")
-        self._template = chat_template or getattr(tokenizer, "chat_template", None)
-        if not self._template:
+        template = chat_template or getattr(tokenizer, "chat_template", None)
+        if not template:
             raise ModelError(
                 f"{name} has no chat template: give one as the engine's `chat_template` (Jinja),"
                 " or save one with the tokenizer"
             )
-        self._tokenizer = tokenizer
         plan = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
         self._full = type(backend).from_str(json.dumps(plan))
         self._control = set()
@@ -79,7 +60,7 @@ class Prompter:
                 added["special"] = True
         self._plain = type(backend).from_str(json.dumps(plan))
         self._plain.encode_special_tokens = True  # special tokens are then read as plain text
-        self._shapes: dict[tuple[tuple[str, ...], bool], tuple[_Part, ...]] = {}
+        self._template = ChatTemplate(tokenizer, template, self._full, self._control)
         self._choices: dict[tuple[str, tuple[str, ...]], tuple[int, list[int], list[int]]] = {}
 
     def prompt(self, messages: Sequence[Message], *, contents_act: bool = False) -> list[int]:
@@ -120,7 +101,7 @@ class Prompter:
             before, said = messages[:-1], messages[-1].content
         turns = (*before, Message("assistant", said + answer))
         whole = self._encode(turns).ids
-        closing = self._closing(tuple(turn.speaker for turn in turns))
+        closing = self._template.closing(tuple(turn.speaker for turn in turns))
         if whole[: len(prompt)] != prompt:
             # The tokenizer would join the two; asked, the model has the prompt as it is.
             rest = self._plain_ids(answer)
@@ -130,14 +111,6 @@ class Prompter:
         stop = next((place for place, token in enumerate(closing) if token in ends), None)
         tail = closing[: stop + 1] if stop is not None else list(ends)[:1]
         return [*whole, *tail], len(prompt)
-
-    def _closing(self, speakers: tuple[str, ...]) -> list[int]:
-        """Return the ids that the template writes after a last turn that is closed."""
-        rendered = self._render(speakers, is_open=False, asks=False)
-        last = _placeholder(len(speakers) - 1)
-        after = rendered[rendered.index(last) + len(last) :]
-        ids: list[int] = self._full.encode(after, add_special_tokens=False).ids
-        return ids
 
     def choice(
         self, messages: Sequence[Message], choices: tuple[str, ...], *, contents_act: bool = False
@@ -177,19 +150,19 @@ class Prompter:
 
     def _encode(self, messages: Sequence[Message], contents_act: bool = False) -> _Encoded:
         speakers = tuple(message.speaker for message in messages)
-        parts = self._shape(speakers, _is_open(messages))
+        parts = self._template.parts(speakers, _is_open(messages))
         pieces: list[str] = []
         controls: list[tuple[int, int]] = []  # token, start in characters
         position = run_start = 0
         for part in parts:
-            if isinstance(part, _Control):
+            if isinstance(part, Control):
                 controls.append((part.token, position))
                 piece = part.text
             else:
                 piece = part if isinstance(part, str) else messages[part].content
             pieces.append(piece)
             position += len(piece)
-            if isinstance(part, _Control):
+            if isinstance(part, Control):
                 run_start = position
         text = "".join(pieces)
         whole = self._full.encode(text, add_special_tokens=False)
@@ -223,63 +196,6 @@ class Prompter:
                 ends.append(position)
         return _Encoded(text, ids, ends, run_start)
 
-    def _shape(self, speakers: tuple[str, ...], is_open: bool) -> tuple[_Part, ...]:
-        known = self._shapes.get((speakers, is_open))
-        if known is None:
-            known = tuple(self._split(self._render(speakers, is_open), len(speakers)))
-            self._shapes[speakers, is_open] = known
-        return known
-
-    def _render(self, speakers: tuple[str, ...], is_open: bool, *, asks: bool = True) -> str:
-        from jinja2 import TemplateError
-
-        turns = [{"role": s, "content": _placeholder(i)} for i, s in enumerate(speakers)]
-        try:
-            rendered: str = self._tokenizer.apply_chat_template(
-                turns,
-                tokenize=False,
-                add_generation_prompt=asks and not is_open,
-                chat_template=self._template,
-                date_string=PINNED_DATE,
-            )
-        except (TemplateError, TypeError, ValueError) as error:
-            raise ModelError(f"the chat template fails on the turns {speakers}: {error}") from error
-        for index in range(len(speakers)):
-            if rendered.count(_placeholder(index)) != 1:
-                raise ModelError(
-                    f"the chat template does not write turn {index + 1} of {speakers} exactly once"
-                )
-        if is_open:
-            last = _placeholder(len(speakers) - 1)
-            rendered = rendered[: rendered.index(last) + len(last)]
-        return rendered
-
-    def _split(self, rendered: str, turns: int) -> list[_Part]:
-        """Cut a rendered template into control tokens, plain text and places of contents."""
-        places = sorted((rendered.index(_placeholder(i)), i) for i in range(turns))
-        parts: list[_Part] = []
-        position = 0
-        for start, index in places:
-            parts += self._split_text(rendered[position:start])
-            parts.append(index)
-            position = start + len(_placeholder(index))
-        return parts + self._split_text(rendered[position:])
-
-    def _split_text(self, text: str) -> list[_Part]:
-        encoded = self._full.encode(text, add_special_tokens=False)
-        parts: list[_Part] = []
-        position = 0
-        for token, (start, end) in zip(encoded.ids, encoded.offsets, strict=True):
-            if token not in self._control:
-                continue
-            name = self._full.id_to_token(token)
-            at = text.index(name, start, end)  # a token may also have eaten white space around it
-            parts += [text[position:at], _Control(token, name)]
-            position = at + len(name)
-        parts.append(text[position:])
-        return [part for part in parts if part != ""]
-
-
 def parted(
     alone: list[int], each: list[list[int]], choices: tuple[str, ...], tail: str
 ) -> tuple[int, list[int]]:
@@ -302,7 +218,3 @@ def parted(
 
 def _is_open(messages: Sequence[Message]) -> bool:
     return bool(messages) and messages[-1].speaker == "assistant"
-
-
-def _placeholder(index: int) -> str:
-    return f"backtransTurn{index}ContentPlace"
