@@ -39,9 +39,6 @@ BATCHED_TOKENS = (8192, 4096, 2048)
 USUAL_LENGTH_SHARE = 0.25
 """Of the context, as above."""
 
-IN_FLIGHT_SHARE = 1.25
-"""Requests in flight for each sequence that runs. Source: the placement's 320 of 256."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -93,7 +90,6 @@ class Fit:
 
     def yaml(self) -> str:
         """Write the placement's part of a configuration."""
-        in_flight = round(self.max_sequences * IN_FLIGHT_SHARE)
         return (
             "placement:\n"
             f"  engines: {{min: {self.replicas}, max: {self.replicas}}}\n"
@@ -101,7 +97,6 @@ class Fit:
             f"    tensor_parallel: {self.tensor_parallel}\n"
             f"    max_batched_tokens: {self.max_batched_tokens}\n"
             f"    max_sequences: {self.max_sequences}\n"
-            f"    max_in_flight: {in_flight}\n"
             f"    memory_fraction: {MEMORY_FRACTION}\n"
         )
 

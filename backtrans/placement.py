@@ -34,9 +34,9 @@ class EngineOptions(Section):
     """Tokens that vLLM computes in one step; longer prompts are read in several."""
     max_sequences: Annotated[int, Field(gt=0)] = 256
     """Requests that vLLM computes at once."""
-    max_in_flight: Annotated[int, Field(gt=0)] = 320
+    max_in_flight: Annotated[int, Field(gt=0)] | None = None
     """Requests that a worker has sent at once: more than `max_sequences`, so that none is waited
-    for. Source: docs/log.md (in flight)."""
+    for. None: twice as many. Source: docs/log.md (requests in flight)."""
     memory_fraction: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Of a GPU's memory, for one engine."""
     cpu_kv_cache_gib: Annotated[int, Field(gt=0)] = 1

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from backtrans.conversing import Tally, converse
 from backtrans.dialogue import Generate
-from backtrans.engines.engine import Engine, EngineSettings
+from backtrans.engines.engine import IN_FLIGHT_SHARE, Engine, EngineSettings
 from backtrans.engines.opening import open_engine
 from backtrans.errors import ConfigError
 from backtrans.own_loop import together
@@ -45,7 +45,8 @@ def engine_settings(models: Mapping[str, Model], options: EngineOptions) -> Engi
         max_model_tokens=base.max_model_tokens,
         chat_template=base.chat_template,
         endpoint=endpoint if base.engine == "openai" else None,
-        **options.model_dump(exclude={"device", "endpoints"}),
+        max_in_flight=options.max_in_flight or IN_FLIGHT_SHARE * options.max_sequences,
+        **options.model_dump(exclude={"device", "endpoints", "max_in_flight"}),
     )
 
 

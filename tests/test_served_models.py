@@ -183,6 +183,15 @@ def test_workers_that_ask_a_server_take_no_gpu_and_share_its_limits(
     assert alone.endpoint.requests_per_minute == 100
 
 
+@pytest.mark.parametrize(("said", "in_flight"), [({}, 80), ({"max_in_flight": 50}, 50)])
+def test_an_engine_is_given_twice_the_requests_that_it_computes_at_once_unless_told(
+    tmp_path: Path, said: dict[str, int], in_flight: int
+) -> None:
+    options = EngineOptions(max_sequences=40, **said)
+    models = {"forward": config(tmp_path).recipe.models.forward}
+    assert engine_settings(models, options).max_in_flight == in_flight
+
+
 def test_commits_and_checkpoints_of_before_there_was_money_are_still_read(tmp_path: Path) -> None:
     write_corpus(tmp_path, files=1, each=20)
     pipeline = Pipeline(config(tmp_path))

@@ -13,9 +13,12 @@ from typing import Protocol
 from backtrans.dialogue import Reply, Request
 from backtrans.engines.endpoint import Endpoint
 
-MAX_IN_FLIGHT = 320
-"""Requests that an engine is given at once. Source: docs/log.md: a quarter more than the 256 that
-vLLM answers at once kept a tiny one busy without queueing."""
+IN_FLIGHT_SHARE = 2
+"""Requests that an engine is given for each that it computes at once, since many end in one step.
+Source: docs/log.md (requests in flight)."""
+
+MAX_IN_FLIGHT = 256 * IN_FLIGHT_SHARE
+"""For the `max_sequences` that are vLLM's own default."""
 
 
 class Engine(Protocol):
