@@ -154,7 +154,7 @@ def train(training: Training, base: Path, folder: Path, *, seed: int, say: Say =
     import torch
     from torch.nn import functional
 
-    from backtrans.microworld.curriculum import rows
+    from backtrans.microworld.packing import rows
     from backtrans.microworld.lora import Lora, hidden
     from backtrans.microworld.network import load
     from backtrans.microworld.train_base import collate
@@ -194,6 +194,7 @@ def train(training: Training, base: Path, folder: Path, *, seed: int, say: Say =
 def _examples(training: Training, base: Path, seed: int) -> Iterator[Any]:
     """Yield the role's examples, again and again."""
     from backtrans.microworld import curriculum, injected
+    from backtrans.microworld.packing import with_shared
     from backtrans.microworld.tokenizer import Encoder
     from backtrans.microworld.world import World
 
@@ -221,7 +222,7 @@ def _examples(training: Training, base: Path, seed: int) -> Iterator[Any]:
                 else:
                     parts.append(curriculum.digit_parts(*judged))
         for part in parts:
-            yield curriculum.with_shared(curriculum.encode(part, encoder), rubrics)
+            yield with_shared(curriculum.encode(part, encoder), rubrics)
 
 
 def main() -> None:

@@ -8,12 +8,13 @@ Promises: drawn from world seeds of its own, training split only. Does not know 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
 from backtrans.microworld.latent import draw, near_miss, stream
 from backtrans.microworld.noise import FLAWS, Setting, spoil
+from backtrans.microworld.packing import Example, with_shared
 from backtrans.microworld.tokenizer import BOS, END, SPEAKERS, Encoder
 from backtrans.microworld.world import FRESH_SHARE, page, rated
 from backtrans.roles import backtranslate, score
@@ -36,19 +37,6 @@ class Part:
     text: str
     weight: float
     control: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """Token ids, and the loss weight of *predicting* each of them.
-
-    The first `shared_tokens` ids are the rubric, the same in every example of that number, so that
-    several examples can share it in one row.
-    """
-
-    ids: list[int]
-    weights: list[float]
-    shared_tokens: int = 0
 
 
 def shared_tokens(form: score.Form, encoder: Encoder) -> int:
@@ -227,51 +215,11 @@ def examples(seed: int, encoder: Encoder, mix: Mix = "reading") -> Iterator[Exam
 
 def rubric_ids(encoder: Encoder) -> list[list[int]]:
     """Return the leading ids of either form of judgement."""
-    rubrics = []
-    for form, parts in (
-        ("constrained", digit_parts("A", "", 1)),
-        ("reasoned", reasoned_parts("A", "", 1, "")),
-    ):
-        count = shared_tokens(form, encoder)  # type: ignore[arg-type]
-        rubrics.append(encode(parts, encoder).ids[:count])
-    return rubrics
-
-
-def with_shared(example: Example, rubrics: list[list[int]]) -> Example:
-    """Mark the rubric at an example's head, if one is there."""
-    for rubric in rubrics:
-        if example.ids[: len(rubric)] == rubric:
-            return replace(example, shared_tokens=len(rubric))
-    return example
-
-
-def rows(source: Iterator[Example], length: int) -> Iterator[list[Example]]:
-    """Pack examples into rows: what a row holds shares one rubric, or none; all fit in `length`.
-
-    An example too long for a row of its own is left out. Ends with its source.
-    """
-    opened: dict[int, list[list[Example]]] = {}
-    for example in source:
-        if len(example.ids) > length:
-            continue
-        queue = opened.setdefault(example.shared_tokens, [])
-        fitting = [row for row in queue if row_tokens([*row, example]) <= length]
-        if fitting:
-            max(fitting, key=row_tokens).append(example)
-            continue
-        queue.append([example])
-        if len(queue) > OPEN_ROWS:
-            fullest = max(queue, key=row_tokens)
-            queue.remove(fullest)
-            yield fullest
-    for queue in opened.values():
-        yield from queue
-
-
-OPEN_ROWS = 6
-"""Rows that wait for an example that fits: more waste less padding."""
-
-
-def row_tokens(row: list[Example]) -> int:
-    """Count a row's tokens, the rubric once."""
-    return sum(len(e.ids) - e.shared_tokens for e in row) + row[0].shared_tokens
+    judged: dict[score.Form, list[Part]] = {
+        "constrained": digit_parts("A", "", 1),
+        "reasoned": reasoned_parts("A", "", 1, ""),
+    }
+    return [
+        encode(parts, encoder).ids[: shared_tokens(form, encoder)]
+        for form, parts in judged.items()
+    ]

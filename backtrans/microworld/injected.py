@@ -15,7 +15,7 @@ from itertools import cycle
 from random import Random
 
 from backtrans.microworld import curriculum
-from backtrans.microworld.curriculum import Example
+from backtrans.microworld.packing import Example, with_shared
 from backtrans.microworld.latent import stream
 from backtrans.microworld.tokenizer import Encoder
 from backtrans.microworld.world import RatedPair
@@ -118,7 +118,7 @@ def examples(
         if with_injected and dice.random() < INJECTED_SHARE:
             output, rating = injected(output, dice), min(rating, INJECTED_RATING)
         parts = curriculum.digit_parts(pair.instruction, output, rating, defences, str(turn))
-        yield curriculum.with_shared(curriculum.encode(parts, encoder), heads)
+        yield with_shared(curriculum.encode(parts, encoder), heads)
 
 
 def _heads(encoder: Encoder) -> list[list[int]]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backtrans.microworld import curriculum
-from backtrans.microworld.curriculum import Example
+from backtrans.microworld.packing import Example, rows, with_shared
 from backtrans.microworld.lora import hidden, merged_weights
 from backtrans.microworld.network import load
 from backtrans.microworld.tokenizer import Encoder
@@ -41,7 +41,7 @@ def judgements(
         whole = curriculum.encode(parts, encoder)
         marked = [float(number) if w == curriculum.VERDICT else 0.0 for w in whole.weights]
         marked[-1] = 0.0  # the end token weighs as much as the digit
-        asked.append(curriculum.with_shared(Example(whole.ids, marked), rubrics))
+        asked.append(with_shared(Example(whole.ids, marked), rubrics))
     rows: list[dict[str, float]] = [{} for _ in pairs]
     for chosen, numbers, _ in _logits(network, weights, asked):
         share = functional.softmax(chosen[:, digits], dim=-1)
@@ -66,7 +66,7 @@ def _logits(
     network: Any, weights: dict[str, Tensor], examples: Sequence[Example]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield the logits of the marked tokens, their marks and the tokens themselves."""
-    packed = curriculum.rows(iter(examples), MEASURE_ROW_TOKENS)
+    packed = rows(iter(examples), MEASURE_ROW_TOKENS)
     while batch := list(islice(packed, BATCH_ROWS)):
         ids, segments, positions, marks = collate(batch, MEASURE_ROW_TOKENS)
         with torch.no_grad():

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from backtrans.microworld import tokenizer
-from backtrans.microworld.curriculum import Example, Mix, examples, rows
+from backtrans.microworld.curriculum import Mix, examples
+from backtrans.microworld.packing import Example, rows
 from backtrans.microworld.network import Muon, Network, export, load
 
 BASE_SEEDS: dict[Mix, int] = {"reading": 7_000_001, "judging": 7_000_005}

@@ -9,7 +9,7 @@ import torch
 
 from backtrans.engines.model_files import model_fingerprint
 from backtrans.errors import ModelError
-from backtrans.microworld import adapt, curriculum, lora, network
+from backtrans.microworld import adapt, curriculum, lora, network, packing
 from backtrans.microworld.merge import merge
 from backtrans.microworld.tokenizer import Encoder
 from backtrans.microworld.train_base import collate
@@ -49,7 +49,7 @@ def test_a_written_adapter_is_what_was_trained(base: network.Network, tmp_path: 
 def test_packed_examples_read_as_if_alone(base: network.Network) -> None:
     encoder = Encoder(adapt.BASE)
     found = (e for e in curriculum.examples(4, encoder) if e.shared_tokens)
-    row = next(curriculum.rows(found, 400))
+    row = next(packing.rows(found, 400))
     assert len(row) > 1
     shared = row[0].shared_tokens
     with torch.no_grad():
