@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backtrans.corpus import duplicates
 from backtrans.corpus.duplicates import NOTHING, Entries, Verdicts, entries
 from backtrans.corpus.similarity import Sketch, Sketcher, Sketches, bytes_needed, estimate
-from bench.dedup import curve
+from bench.copies import curve
 
 THRESHOLD = 0.7
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.truth import SMALL, experiment, shown
+from bench.truth import experiment, shown
+from bench.worlds import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(900)]
 
