@@ -17,6 +17,7 @@ from backtrans.config import Config
 from backtrans.corpus.duplicates import LikenessSettings
 from backtrans.dialogue import Generate
 from backtrans.engines.model_files import check_base, model_fingerprint
+from backtrans.errors import ModelError
 from backtrans.evaluations import EvaluationFile, EvaluationSettings
 from backtrans.ledger import fingerprint, stage_key
 from backtrans.recipe import Model, Sampling
@@ -78,7 +79,13 @@ class Resolved:
     @cached_property
     def models(self) -> dict[str, str]:
         """Name each part's model, base and adapter together, by content. Raises: ModelError."""
-        return {part: self._identity(part, model) for part, model in self.playing.items()}
+        named = {}
+        for part, model in self.playing.items():
+            try:
+                named[part] = self._identity(part, model)
+            except ModelError as error:
+                raise ModelError(f"recipe.models, {part}: {error}") from error
+        return named
 
     def _identity(self, part: str, model: Model) -> str:
         if model.engine == "scripted":

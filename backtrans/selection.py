@@ -22,7 +22,7 @@ class Corpus(Section):
     paths: Annotated[list[str], Field(min_length=1)]
     """Files, folders or globs, local or s3://; relative ones from the folder of this file."""
     format: Literal["auto", "dolma", "clueweb", "parquet", "warc"] = "auto"
-    """auto: told by each object's first bytes."""
+    """auto: told by each object's first bytes. dolma: JSON Lines, whoever wrote them."""
     columns: dict[Literal["id", "text", "source", "url", "added", "created", "metadata"], str] = {}
     """Our field -> your column (Parquet) or key (JSON), where the names differ."""
     shard_rows: Annotated[int, Field(gt=0)] = 1024
