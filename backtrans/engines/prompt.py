@@ -28,6 +28,7 @@ that a pre-tokenizer leaves unsplit before "Score: "."""
 
 _REMEMBERED_CHOICES = 4096
 
+
 @dataclass(frozen=True, slots=True)
 class _Encoded:
     text: str
@@ -195,6 +196,7 @@ class Prompter:
                 ids.append(token)
                 ends.append(position)
         return _Encoded(text, ids, ends, run_start)
+
 
 def parted(
     alone: list[int], each: list[list[int]], choices: tuple[str, ...], tail: str

@@ -1,7 +1,7 @@
 """What a chat template writes around the contents of a sequence of turns.
 
-The template is rendered once for each sequence of speakers, with placeholders for the contents; what
-it writes around them is split at the tokenizer's control tokens.
+The template is rendered once for each sequence of speakers, with placeholders for the contents;
+what it writes around them is split at the tokenizer's control tokens.
 
 Promises: a template that fails, or that does not write every turn exactly once, is refused.
 

@@ -154,9 +154,9 @@ def train(training: Training, base: Path, folder: Path, *, seed: int, say: Say =
     import torch
     from torch.nn import functional
 
-    from backtrans.microworld.packing import rows
     from backtrans.microworld.lora import Lora, hidden
     from backtrans.microworld.network import load
+    from backtrans.microworld.packing import rows
     from backtrans.microworld.train_base import collate
 
     torch.set_num_threads(1)

@@ -220,6 +220,5 @@ def rubric_ids(encoder: Encoder) -> list[list[int]]:
         "reasoned": reasoned_parts("A", "", 1, ""),
     }
     return [
-        encode(parts, encoder).ids[: shared_tokens(form, encoder)]
-        for form, parts in judged.items()
+        encode(parts, encoder).ids[: shared_tokens(form, encoder)] for form, parts in judged.items()
     ]

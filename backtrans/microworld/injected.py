@@ -15,8 +15,8 @@ from itertools import cycle
 from random import Random
 
 from backtrans.microworld import curriculum
-from backtrans.microworld.packing import Example, with_shared
 from backtrans.microworld.latent import stream
+from backtrans.microworld.packing import Example, with_shared
 from backtrans.microworld.tokenizer import Encoder
 from backtrans.microworld.world import RatedPair
 from backtrans.roles.defences import Defences

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from backtrans.microworld import curriculum
-from backtrans.microworld.packing import Example, rows, with_shared
 from backtrans.microworld.lora import hidden, merged_weights
 from backtrans.microworld.network import load
+from backtrans.microworld.packing import Example, rows, with_shared
 from backtrans.microworld.tokenizer import Encoder
 from backtrans.microworld.train_base import BATCH_ROWS, collate
 from backtrans.roles import score

@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from backtrans.microworld import tokenizer
 from backtrans.microworld.curriculum import Mix, examples
-from backtrans.microworld.packing import Example, rows
 from backtrans.microworld.network import Muon, Network, export, load
+from backtrans.microworld.packing import Example, rows
 
 BASE_SEEDS: dict[Mix, int] = {"reading": 7_000_001, "judging": 7_000_005}
 """The base's worlds, one a phase; no demo, calibration or evaluation uses them."""
