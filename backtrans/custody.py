@@ -33,6 +33,7 @@ from backtrans.snapshots import (
     read_split,
     snapshots,
 )
+from backtrans.store import is_temporary
 from backtrans.takedown import Withdrawn, withdrawn
 from backtrans.training import room
 
@@ -89,6 +90,8 @@ def purge_withdrawn(
         forget(ledger, holder)
     for key in list(loose(ledger, snapshots(ledger), math.inf)):
         ledger.store.delete(key)
+    for key in room.orphans(ledger.store, math.inf):  # a training's examples are texts, too
+        ledger.store.delete(key)
     if pipeline.resolved.lake is not None:
         pipeline.publication.vacuum(0, delete=True)  # no run is under way, nor a transaction
     return purged, [holder.number for holder in holders]
@@ -132,7 +135,7 @@ def sweep(pipeline: Pipeline, keys: list[str]) -> None:
     """Delete orphans; what has been named since they were listed stays."""
     ledger = pipeline.ledger
     apart = ("splits/", FOLDER, MODELS, room.FOLDER, STOPPED)
-    ledger.sweep([key for key in keys if not key.startswith(apart)])
+    ledger.sweep([key for key in keys if is_temporary(key) or not key.startswith(apart)])
     now = time.time()
     still_loose = {*loose(ledger, snapshots(ledger), now), *loose_entries(ledger, now)}
     still_loose |= {*Registry(ledger.store).orphans(now), *room.orphans(ledger.store, now)}

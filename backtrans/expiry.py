@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backtrans.generations import index_of
-from backtrans.ledger import Ledger, stage_key
+from backtrans.ledger import Ledger, index_key, stage_key
 from backtrans.snapshots import Snapshot, forget, parts_named, read_manifest
 
 DEDUPLICATE = "deduplicate"
@@ -43,7 +43,7 @@ def expired(
 
     The latest always stays. `now` is seconds since the epoch.
     """
-    may_go = every[: len(every) - max(keep, 1)]
+    may_go = every[: max(0, len(every) - max(keep, 1))]
     return [s for s in may_go if _published(s) < now - older_than_seconds]
 
 
@@ -68,8 +68,15 @@ def expiry(
     named = parts_named(ledger, kept)
     found = [ledger.commit_of(stage, key) for stage, key in commits]
     parts = [commit.part for commit in found if commit is not None and commit.part not in named]
-    selected = {commit.shard for commit in found if commit is not None and commit.stage == "select"}
-    indexes = [index.key for index in ledger.indexes() if selected.intersection(index.shards)]
+    # Under other recipes, what an object's shards are called stands in indexes of their own.
+    selects = {snapshot.fingerprints["select"] for snapshot in going}
+    indexes = [
+        index.key
+        for index in ledger.indexes()
+        for select in selects
+        if index.key == index_key(select, index.fingerprint)
+        and any(("select", stage_key("select", select, shard)) in lost for shard in index.shards)
+    ]
     folders = {s.folder for s in going} - {s.folder for s in kept}
     files = [info.key for folder in sorted(folders) for info in ledger.store.list(folder)]
     found_by = {s.fingerprints.get(DEDUPLICATE) for s in going} - {None}

@@ -92,6 +92,10 @@ def asked(entries: Sequence[tuple[str, str]], reason: str = "", requested_at: st
         value = value.strip()
         if not value or (kind == "domain" and not plain_domain(value)):
             raise ConfigError(f"{kind} {value!r}: names nothing that could be taken down")
+        if kind == "object" and not value.startswith(("/", "s3://")):
+            raise ConfigError(
+                f"object {value!r}: say the whole path, or s3://..., as `rejects` shows it"
+            )
         by_kind[kind].append(value)
     return Takedown(
         0,

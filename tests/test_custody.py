@@ -104,6 +104,12 @@ def test_an_odd_url_is_no_error(odd: str) -> None:
     assert isinstance(plain_url(odd) + plain_domain(odd), str)
 
 
+@pytest.mark.parametrize("name", ["corpus/part-0.jsonl.gz", "file:///c/part-0.jsonl.gz", "./a"])
+def test_an_object_is_named_as_the_corpus_is_listed_or_not_at_all(name: str) -> None:
+    with pytest.raises(ConfigError, match="say the whole path"):
+        asked([("object", name)])
+
+
 def test_a_list_is_read_line_by_line_and_a_bad_line_is_named() -> None:
     text = "# by letter of May\n\ndomain gone.org\nid  doc-7 \nurl https://x.org/a b\n"
     assert listed(text, "l") == [
@@ -209,6 +215,8 @@ def test_an_orphan_a_leftover_and_a_loose_split_are_purged_too(tmp_path: Path) -
     (part.parent / f"{part.stem[:-3]}abc.parquet").write_bytes(part.read_bytes())
     (out / "parts/select/.tmp-0123").write_bytes(part.read_bytes())
     split = next(out.glob("splits/*/A4/*.parquet"))
+    (out / "training/feedbeef").mkdir(parents=True)  # of one that was killed
+    (out / "training/feedbeef/examples.parquet").write_bytes(part.read_bytes())
     (out / "splits/feedbeef/A4").mkdir(parents=True)
     (out / "splits/feedbeef/A4/part-00000.parquet").write_bytes(split.read_bytes())
     take_down(pipeline, ("domain", "gone.org"))
@@ -390,6 +398,22 @@ def test_the_latest_snapshot_never_expires_and_young_ones_stay(tmp_path: Path) -
     pipeline = run(tmp_path)
     assert custody.plan_expiry(pipeline, 1, 3600).snapshots == []
     assert [s.number for s in custody.plan_expiry(pipeline, 0, -60).snapshots] == [1]
+    for keep in (2, 3, 4):  # as many as there are, and more
+        assert custody.plan_expiry(pipeline, keep, -60).snapshots == []
+
+
+def test_an_expiry_of_an_old_recipe_leaves_what_is_known_of_the_corpus_under_the_new_one(
+    tmp_path: Path,
+) -> None:
+    write_corpus(tmp_path)
+    run(tmp_path)
+    pipeline = run(tmp_path, recipe__select__max_chars=4000)  # the same shards, selected anew
+    going = custody.plan_expiry(pipeline, keep=1, older_than_seconds=-60)
+    assert [snapshot.number for snapshot in going.snapshots] == [1]
+    expire(pipeline.ledger, going)
+    fresh = Pipeline(pipeline.config)
+    assert fresh.plan().nothing_pending
+    assert len(published(fresh)) == 36
 
 
 def test_an_expiry_killed_before_any_change_leaves_whole_snapshots_and_is_finished_by_a_sweep(
@@ -433,8 +457,13 @@ def test_a_sweep_takes_what_a_dead_publisher_left_and_no_file_of_a_snapshot(
     loose.parent.mkdir(parents=True)
     loose.write_bytes(b"of a publisher that died")
     os.utime(loose, (1_000_000_000, 1_000_000_000))
+    left = [f"{folder}/.tmp-0123" for folder in ("models", "splits", "stopped", "parts/select")]
+    for key in left:
+        (tmp_path / "out" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / key).write_bytes(b"of a writer that died")
+        os.utime(tmp_path / "out" / key, (1_000_000_000, 1_000_000_000))
     found = custody.orphans(pipeline, 3600)
-    assert found == ["splits/0123456789abcdef/A5/part-00000.parquet"]
+    assert found == sorted(["splits/0123456789abcdef/A5/part-00000.parquet", *left])
     custody.sweep(pipeline, found)
     assert files_under(tmp_path / "out") == before
 
