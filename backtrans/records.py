@@ -18,6 +18,10 @@ import pyarrow.parquet as pq
 
 from backtrans.reasons import REASONS
 
+SHARD_CHARS = 16
+"""So much of a shard's name begins the ids of its segments. Source: this project's choice: 64 bits
+of a hash."""
+
 Row = dict[str, Any]
 """One row of a part: the keys of its schema, plain Python values."""
 

@@ -52,6 +52,9 @@ def test_a_field_that_is_not_mapped_is_read_from_the_column_of_its_name() -> Non
     assert read(data, columns={"text": "content"}) == [
         (0, Document(text="Tea.", id="7", url="https://x"))
     ]
+    assert read(encoded({"text": ["Tea."], "url": ["https://x"]}), columns={"id": "url"}) == [
+        (0, Document(text="Tea.", id="https://x", url="https://x"))
+    ]
     swapped = {"text": "id", "id": "text"}
     assert read(encoded({"id": ["Tea."], "text": ["7"]}), columns=swapped) == [
         (0, Document(text="Tea.", id="7"))
@@ -94,6 +97,13 @@ def test_a_column_of_nothing_but_nulls_refuses_each_row() -> None:
 def test_a_text_column_that_can_hold_no_text_is_an_input_error(column: pa.Array) -> None:
     with pytest.raises(InputError, match=r"corpus\.parquet: column 'text' cannot be the text"):
         read(encoded({"text": column}))
+
+
+def test_a_column_that_nobody_named_and_that_cannot_be_the_field_of_its_name_is_not_read() -> None:
+    odd = {"text": ["Tea."], "source": [{"a": "b"}], "url": [["https://x"]], "id": ["7"]}
+    assert read(encoded(odd)) == [(0, Document(text="Tea.", id="7"))]
+    with pytest.raises(InputError, match="column 'url' cannot be the url"):
+        read(encoded(odd), columns={"url": "url"})
 
 
 def test_a_missing_column_is_an_input_error_that_names_those_there_are() -> None:

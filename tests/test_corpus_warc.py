@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtrans.corpus.document import Document, Record, Unread
+from backtrans.corpus.filters.ordered import Filters, FilterSettings
 from backtrans.corpus.reader import ReaderSettings, documents
+from backtrans.corpus.reservations import NAMED
 from backtrans.errors import InputError
 
 PAGE = "<h1>Tea</h1><p>Boil water.</p>"
@@ -83,6 +85,27 @@ def test_a_page_becomes_a_document_with_its_provenance() -> None:
         "record_type": "response", "status": 200, "content_type": "text/html",
         "language": "eng", "truncated": "length",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (answer(X_Robots_Tag="noai, noindex"), {"x_robots_tag": "noai, noindex"}),
+        (answer(tdm_reservation="1"), {"tdm_reservation": "1"}),
+        (answer(f"<head><META Content='noml' name=robots></head>{PAGE}"), {"robots": "noml"}),
+        (
+            answer(f'<meta name="TDM-Reservation" content="1">{PAGE}', tdm_reservation="1"),
+            {"tdm_reservation": "1"},
+        ),
+        (answer(f'<meta name="author" content="noai">{PAGE}', X_Robots="noai"), {}),
+    ],
+)
+def test_what_an_answer_says_of_its_own_use_is_heard(given: bytes, said: dict[str, str]) -> None:
+    [(_, document)] = read(archived(given))
+    assert isinstance(document, Document)
+    told = json.loads(document.metadata or "")
+    assert {k: v for k, v in told.items() if k in NAMED.values()} == said
+    assert (Filters(FilterSettings()).of_document(document) is not None) == bool(said)
 
 
 def test_records_that_hold_no_document_are_no_rows() -> None:

@@ -103,18 +103,24 @@ def _brief(error: BaseException) -> str:
 
 
 def _mapped(schema: pa.Schema, columns: Mapping[str, str], name: str) -> dict[str, str]:
-    """Return our field -> column, checked against the columns that there are."""
+    """Return our field -> column, checked against the columns that there are.
+
+    A column that nobody named, and that cannot be the field of its name, is not that field.
+    """
     there = ", ".join(f"{field.name} ({field.type})" for field in schema)
-    taken = set(columns.values())
-    wanted = {field: field for field in FIELDS if field in schema.names and field not in taken}
-    wanted |= {"text": "text", **columns}
-    for field, column in wanted.items():
+    text = columns.get("text", "text")  # it may have the name of another field
+    wanted = {field: field for field in FIELDS if field in schema.names and field != text}
+    wanted |= {"text": text, **columns}
+    for field, column in list(wanted.items()):
         indices = schema.get_all_field_indices(column)
         if len(indices) != 1:
             times = "no" if not indices else "more than one"
             raise InputError(f"{name}: {times} column {column!r} for {field}; it has: {there}")
         kind = schema.field(indices[0]).type
         if not (_is_text(kind) or (field != "text" and _is_scalar(kind)) or field == "metadata"):
+            if field not in columns and field != "text":
+                del wanted[field]
+                continue
             raise InputError(f"{name}: column {column!r} cannot be the {field}; it has: {there}")
     return wanted
 

@@ -21,6 +21,7 @@ from backtrans.corpus.compression import blocks
 from backtrans.corpus.document import Document, Records, Unread
 from backtrans.corpus.dolma import MAX_DETAIL_CHARS, capped
 from backtrans.corpus.html import decoded, markdown
+from backtrans.corpus.reservations import reserved
 from backtrans.errors import InputError
 from backtrans.records import Reject
 
@@ -153,6 +154,7 @@ def _document(record: Any, max_html_bytes: int) -> Document | Unread | Reject:
     if len(block) < record.content_length:
         return _cut_off(record)
     charset: str | None = None
+    answered: tuple[tuple[str, str], ...] = ()
     content_type = (headers.get("Content-Type") or "").lower()
     is_http = content_type.startswith("application/http")
     # ClueWeb22 says application/http and holds the page alone.
@@ -171,6 +173,7 @@ def _document(record: Any, max_html_bytes: int) -> Document | Unread | Reject:
             return unread("not_answered", f"status {status}")
         content_type = (answer.http_headers.get("Content-Type") or "").lower()
         charset = answer.http_charset
+        answered = answer.http_headers.astuples()
     else:
         body = block
         content_type = "" if is_http else content_type
@@ -183,6 +186,7 @@ def _document(record: Any, max_html_bytes: int) -> Document | Unread | Reject:
         return unread("page_too_large", f"more than {len(body) - 1:,} bytes, {limit}")
     if not body.strip():
         return unread("text_empty", "an empty body")
+    metadata |= reserved(answered, body)
     if content_type in HTML or (not content_type and b"<" in body[:HTTP_HEADERS_BYTES]):
         page = markdown(body, max_html_bytes, charset)
         if isinstance(page, Reject):

@@ -23,7 +23,7 @@ from backtrans.corpus.screening import Screen, ScreenSettings
 from backtrans.corpus.span import Span
 from backtrans.evaluations import EvaluationSettings, index
 from backtrans.ledger import Commit, Index, Ledger, Usage, fingerprint, index_key, stage_key
-from backtrans.records import SEGMENT, Reject, Row, is_kept, rejected, table
+from backtrans.records import SEGMENT, SHARD_CHARS, Reject, Row, is_kept, rejected, table
 from backtrans.retry import NO_RETRY, Retry
 from backtrans.store import Store, StoreSettings, open_input
 from backtrans.takedown import Withdrawn
@@ -34,7 +34,7 @@ STAGE = "select"
 BROKE_OFF = "unreadable_rest"
 """The reason that stands for any number of rows, and maybe for shards that nobody has seen."""
 
-VERSION = "select/3"
+VERSION = "select/4"
 """Part of the fingerprint, like a role's: a new one when reading or cutting gives other rows."""
 
 
@@ -50,7 +50,7 @@ def select_key(stage_fingerprint: str, shard: str) -> str:
 
 def segment_id(shard: str, row_in_shard: int, piece: int | None = None) -> str:
     """Name a segment, apart from any other's; `piece` counts where a document gives several."""
-    name = f"{shard[:16]}-{row_in_shard:06d}"
+    name = f"{shard[:SHARD_CHARS]}-{row_in_shard:06d}"
     return name if piece is None else f"{name}-{piece}"
 
 
