@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from backtrans.errors import ConfigError
 from backtrans.ledger import Ledger, stage_key
-from backtrans.records import is_kept
+from backtrans.records import SHARD_CHARS, is_kept
 from backtrans.snapshots import Snapshot, read_manifest, read_split
 
 STAGE = "distill"
@@ -33,13 +33,14 @@ def distilled(ledger: Ledger, snapshot: Snapshot, split: str) -> Iterator[pa.Tab
 
 def _distilled(ledger: Ledger, snapshot: Snapshot, split: str) -> Iterator[pa.Table]:
     shards = _answers(ledger, snapshot)
-    answers: dict[str, str | None] = {}
+    shard, answers = "", dict[str, str | None]()
     for table in read_split(ledger, snapshot, split):
         found: list[str | None] = []
         for name in table["id"].to_pylist():
-            # Rows lie in the manifest's order, so what was read before is needed no more.
-            while name not in answers and (after := next(shards, None)) is not None:
-                answers = after
+            # Rows lie in the manifest's order, so what was read before is needed no more. That a
+            # shard was not answered says nothing of the next.
+            while shard != name[:SHARD_CHARS] and (after := next(shards, None)) is not None:
+                shard, answers = after
             found.append(answers.get(name))
         place = table.schema.get_field_index("response")
         with_answers = table.set_column(
@@ -48,10 +49,14 @@ def _distilled(ledger: Ledger, snapshot: Snapshot, split: str) -> Iterator[pa.Ta
         yield with_answers.filter(with_answers["response"].is_valid())
 
 
-def _answers(ledger: Ledger, snapshot: Snapshot) -> Iterator[dict[str, str | None]]:
-    """Yield the answers of one shard after another, by id; None where there is none."""
+def _answers(ledger: Ledger, snapshot: Snapshot) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """Yield one shard after another as its rows' ids begin, and its answers by id.
+
+    An answer is None where the model gave none; a shard that was not asked about has none.
+    """
     for shard in read_manifest(ledger, snapshot)["shard"].to_pylist():
         key = stage_key(STAGE, snapshot.fingerprints[STAGE], shard)
-        if (commit := ledger.commit_of(STAGE, key)) is not None:
-            rows = ledger.read_part(commit).to_pylist()
-            yield {row["id"]: row["answer"] if is_kept(row) else None for row in rows}
+        commit = ledger.commit_of(STAGE, key)
+        rows = [] if commit is None else ledger.read_part(commit).to_pylist()
+        answers = {row["id"]: row["answer"] if is_kept(row) else None for row in rows}
+        yield shard[:SHARD_CHARS], answers

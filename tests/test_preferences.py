@@ -12,6 +12,7 @@ from backtrans.custody import write_export
 from backtrans.errors import ConfigError
 from backtrans.export import PREFERENCE, export
 from backtrans.pipeline import Pipeline
+from backtrans.records import SHARD_CHARS
 from backtrans.snapshots import PUBLISHED
 from tests.engines.tiny_model import save_model
 from tests.jobs import Silent, config, configuration, published
@@ -120,6 +121,14 @@ def test_a_models_own_answers_stand_in_the_places_of_responses(
         ]
         for r in rows
     ]
+    # A shard that was never asked about, as where a budget ended, takes no other's answers along.
+    first, ledger = rows[0]["id"][:SHARD_CHARS], pipeline.ledger
+    (key,) = [c.key for c in ledger.commits("distill") if c.shard.startswith(first)]
+    with ledger.epochs.changing():
+        ledger.retract("distill", key)
+    left = write_export(pipeline, "A4", "messages", to, tags=False, own_answers=True)
+    assert left == sum(not name.startswith(first) for name in answers)
+    run(tmp_path, **changed)
     # The better half is a part of it, over the same shards.
     a5 = write_export(pipeline, "A5", "messages", to, tags=False, own_answers=True)
     assert a5 == sum(r["id"] in answers for r in published(pipeline, "A5"))
