@@ -165,16 +165,17 @@ class Committed:
         name: str,
         objects: Iterable[tuple[ObjectInfo, str]],
         shards: Sequence[str],
-        now: float,
+        listed_at: float,
     ) -> None:
         """Put a checkpoint of these objects (with their fingerprints) and shards.
 
-        Nothing is put where the newest one holds as much. `now` is seconds since the epoch.
+        Nothing is put where the newest one holds as much. `listed_at` is in seconds since the
+        epoch: what had been written just before may have been written again in the same tick.
         """
         rows = [
             {
                 "url": info.key,
-                "stamp": info.stamp if now - info.modified > _FRESH_SECONDS else "",
+                "stamp": info.stamp if listed_at - info.modified > _FRESH_SECONDS else "",
                 "fingerprint": fingerprint,
                 "shards": self._indexes.get(fingerprint),
             }

@@ -28,7 +28,7 @@ from backtrans.publication import Published
 from backtrans.redo import retried_reason
 from backtrans.resolution import PARTS, Resolved
 from backtrans.runtime.opening import open_runtime
-from backtrans.spending import Spending
+from backtrans.spending import Costs, Spending
 from backtrans.stages.ask import AskWork
 from backtrans.standing import Standing
 from backtrans.trained import ROLES
@@ -129,12 +129,13 @@ class Pipeline(Overview):
             observer.note(f"refused for {', '.join(reasons)}: {rows:,} row(s), to be done again")
         made: Counter[str] = Counter()
         spending = Spending(self.config.placement)
+        costs = Costs(due, [stage.name for stage in EVERY_STAGE])
         with (
             open_runtime(self.config.placement.runtime, observer.note) as runtime,
             self.redo.changing(needed=bool(due)),
         ):
             while True:
-                walk = Walk(runtime, observer, standing, due, spending, self.journal)
+                walk = Walk(runtime, observer, standing, due, spending, costs, self.journal)
                 for _ in range(MAX_WALKS):
                     shards, unread = self._walk(walk, spending, run, reasons, write=publish)
                     if not self.redo.retract_stale(standing, shards):
@@ -152,7 +153,7 @@ class Pipeline(Overview):
         kept = sum(self.redo.came_through(commit, reasons) for commit in due)
         if reasons:
             observer.note(f"retried {rows:,} row(s): {kept:,} came through")
-        standing.remember(run, shards, time.time())
+        standing.remember(run, shards)
         return self._end(
             Summary(
                 run,

@@ -11,11 +11,11 @@ where shards cost alike and the cap is over the first ones'.
 Does not know: how the run is stopped, what is left to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from backtrans.accounts import Spent
 from backtrans.costs import HOUR_SECONDS
-from backtrans.ledger import Usage
+from backtrans.ledger import Commit, Usage
 from backtrans.placement import Placement
 
 
@@ -64,3 +64,36 @@ class Spending:
         assert self.reached is not None
         spent, most = getattr(self.spent, self.reached), self._caps[self.reached]
         return f"placement.budget.{self.reached}: spent {spent:,.7g} of {most:,.7g}"
+
+
+class Costs:
+    """What commits cost this run, where it does rows of earlier commits again.
+
+    A commit that replaces another has that one's cost too. What was made from the other is gone
+    then, and is made afresh. Not counted is what was asked in vain: nothing is committed of it.
+    """
+
+    def __init__(self, due: Iterable[Commit], stages: Sequence[str]) -> None:
+        """Take the commits of which rows are due again, and the job's stages in order."""
+        self._order = {stage: number for number, stage in enumerate(stages)}
+        self._before: dict[str, dict[str, Commit]] = {}  # by shard and stage
+        for commit in due:
+            self._before.setdefault(commit.shard, {})[commit.stage] = commit
+        self._counted: set[str] = set()  # parts of commits of those shards
+
+    def is_counted(self, commit: Commit) -> bool:
+        """Say whether a commit has been counted: a run may come by a shard several times."""
+        return commit.part in self._counted
+
+    def of(self, commit: Commit) -> Usage:
+        """Count a commit of this run, and return what it cost."""
+        earlier = self._before.get(commit.shard)
+        if earlier is None:
+            return commit.usage
+        self._counted.add(commit.part)
+        before = earlier.get(commit.stage)
+        if before is None:
+            return commit.usage
+        for stage in [s for s in earlier if self._order[s] >= self._order[commit.stage]]:
+            del earlier[stage]
+        return commit.usage - before.usage

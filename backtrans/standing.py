@@ -7,6 +7,7 @@ is not in it; shards come in the order of their objects' names, then of their ro
 Does not know: what will be done about it (`pipeline`), or how stages work.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Standing:
 
     def __init__(self, ledger: Ledger, resolved: Resolved, corpus: Corpus) -> None:
         """List the corpus. Raises: InputError, StoreError, ModelError."""
+        self.listed_at = time.time()
+        """When the corpus was about to be listed, in seconds since the epoch."""
         # Before the corpus is listed: whoever publishes after this may have listed a later one.
         self.published = latest(ledger)
         self.committed = Committed(ledger, resolved.fingerprints)
@@ -120,10 +123,10 @@ class Standing:
         if shards:
             self.committed.doubt(shards)
 
-    def remember(self, name: str, shards: list[Address], now: float) -> None:
-        """Leave a checkpoint for the next plan. `now` is seconds since the epoch."""
+    def remember(self, name: str, shards: list[Address]) -> None:
+        """Leave a checkpoint for the next plan."""
         names = [address.shard for address in shards]
-        self.committed.remember(name, self._infos(), names, now)
+        self.committed.remember(name, self._infos(), names, self.listed_at)
 
     def _infos(self) -> Iterator[tuple[ObjectInfo, str]]:
         for found in self.objects:

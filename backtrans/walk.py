@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from backtrans import logs
 from backtrans.accounts import Observer
 from backtrans.journal import Journal
-from backtrans.ledger import Commit, Usage
+from backtrans.ledger import Commit
 from backtrans.models import Registered
 from backtrans.runtime.portions import held_at_once, portions
-from backtrans.spending import Spending
+from backtrans.spending import Costs, Spending
 from backtrans.stalls import Stalls
 from backtrans.standing import Standing
 from backtrans.told import tell
@@ -67,6 +67,7 @@ class Walk:
         standing: Standing,
         due: list[Commit],
         spending: Spending,
+        costs: Costs,
         journal: Journal,
     ) -> None:
         self.made: Counter[str] = Counter()
@@ -75,7 +76,7 @@ class Walk:
         """Addresses that a spent budget left, of the phases that were come to."""
         self.standing = standing
         self._due = due  # commits with rows that are to be done again
-        self._spent_before = {(commit.stage, commit.key): commit.usage for commit in due}
+        self._costs = costs
         self._runtime = runtime
         self._observer = observer
         self._spending = spending
@@ -113,13 +114,17 @@ class Walk:
                     continue
                 self._observer.receipt(receipt)
                 self.standing.committed.add(receipt.commits)
-                made = [commit for commit in receipt.commits if commit.run == settings.run]
+                made = [
+                    commit
+                    for commit in receipt.commits
+                    if commit.run == settings.run and not self._costs.is_counted(commit)
+                ]
                 self.made.update(commit.stage for commit in made)
                 tell(receipt, made, settings.run, work.name)
                 if receipt.outcome == "quarantined":
                     self.given_up.append(f"{receipt.address.name}: {receipt.error}")
                 was_going_on = spending.reached is None
-                usages = [self._cost(commit) for commit in made]
+                usages = [self._costs.of(commit) for commit in made]
                 if spending.add(usages, work.gpus_each, min(coming, at_once - 1)) and was_going_on:
                     self._journal.stop(settings.run)
                     self._observer.note(
@@ -127,7 +132,3 @@ class Walk:
                     )
         # Workers have taken commits of these back, and replaced others.
         self.standing.doubt({commit.shard for commit in self._due})
-
-    def _cost(self, commit: Commit) -> Usage:
-        """Return what a commit cost this run: one that replaces another has that one's cost too."""
-        return commit.usage - self._spent_before.get((commit.stage, commit.key), Usage())

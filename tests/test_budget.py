@@ -8,11 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from backtrans.entries import Counts
 from backtrans.errors import BudgetSpent
-from backtrans.ledger import Usage
+from backtrans.ledger import Commit, Usage
 from backtrans.pipeline import Pipeline
 from backtrans.placement import Placement
-from backtrans.spending import Spending
+from backtrans.spending import Costs, Spending
 from tests.jobs import Silent, config, configuration, document, published, write_jsonl
 from tests.test_cli import called
 
@@ -176,3 +177,20 @@ def test_rows_that_are_done_again_cost_a_run_only_what_it_asked(tmp_path: Path) 
     assert again.retried_rows_kept == 1
     # One row is asked for, and the shard of it is scored anew: one of two shards, and a little.
     assert 0 < again.spent.tokens < 0.6 * first
+
+
+def commit(stage: str, part: str, tokens: int, shard: str = "s") -> Commit:
+    usage = Usage(prompt_tokens=tokens)
+    return Commit(stage, f"{stage}-{shard}", shard, "a", 0, part, Counts(1, 1, {}), usage)
+
+
+def test_what_is_made_afresh_costs_all_of_it_and_nothing_is_counted_twice() -> None:
+    due = [commit("backtranslate", "b1", 100), commit("score", "s1", 50)]
+    costs = Costs(due, ["select", "backtranslate", "score"])
+    replaced, afresh = commit("backtranslate", "b2", 107), commit("score", "s2", 60)
+    assert costs.of(replaced).prompt_tokens == 7  # the old part's cost is in it
+    assert costs.of(afresh).prompt_tokens == 60  # the old one was retracted with its pairs
+    assert costs.is_counted(replaced)
+    assert costs.is_counted(afresh)
+    other = commit("score", "s3", 40, shard="t")
+    assert costs.of(other).prompt_tokens == 40
