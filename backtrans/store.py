@@ -164,15 +164,29 @@ def _expand(pattern: str, settings: StoreSettings) -> list[ObjectInfo]:
     except FileNotFoundError:
         matches = _matching(connection, path) if has_magic(path) else []
     files: dict[str, dict[str, Any]] = {}
-    for match in matches:
+    for match in (_through_link(connection, match) for match in matches):
         folder = match["name"].rstrip("/")
         if match["type"] != "directory":
             files[match["name"]] = match
         else:
             below = connection.find(folder, detail=True)
-            files |= {n: m for n, m in below.items() if not _is_beside_data(n[len(folder) + 1 :])}
+            files |= {
+                name: _through_link(connection, found)
+                for name, found in below.items()
+                if not _is_beside_data(name[len(folder) + 1 :])
+            }
     # A name that ends in "/" is a console's mark for an empty folder.
     return [_info(m, before) for name, m in files.items() if not name.endswith("/")]
+
+
+def _through_link(connection: AbstractFileSystem, found: dict[str, Any]) -> dict[str, Any]:
+    """Return what a listed link leads to, under the link's name; a dangling one as it is."""
+    if not found.get("islink"):
+        return found
+    try:
+        return dict(connection.info(found["name"]))
+    except FileNotFoundError:
+        return found
 
 
 def _matching(connection: AbstractFileSystem, glob: str) -> list[dict[str, Any]]:
@@ -195,8 +209,15 @@ def _is_beside_data(path: str) -> bool:
 
 
 def _info(found: dict[str, Any], before: str) -> ObjectInfo:
+    name = found["name"]
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name!a}: its name is not UTF-8; give it another") from error
+    if found["type"] == "directory":
+        raise InputError(f"{name}: a link to a folder, below a folder: name it in paths")
     if found["type"] != "file":
-        raise InputError(f"{found['name']}: neither a file nor a folder (a dangling link?)")
+        raise InputError(f"{name}: neither a file nor a folder (a dangling link?)")
     if before:
         modified = found["LastModified"].timestamp()
         return ObjectInfo(before + found["name"], found["size"], modified, found["ETag"])

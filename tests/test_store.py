@@ -492,6 +492,38 @@ def test_what_lies_beside_the_data_is_an_input_only_where_it_is_spelt_out(corpus
     assert found(corpus, "c/_SUCCESS") == ["c/_SUCCESS"]
 
 
+def test_links_lead_to_what_they_name_and_a_dangling_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data/sub").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    for name in ("a.jsonl", "sub/b.jsonl"):
+        (tmp_path / "data" / name).write_bytes(b"{}")
+    (tmp_path / "c/a.jsonl").symlink_to(tmp_path / "data/a.jsonl")
+    (tmp_path / "c/sub").symlink_to(tmp_path / "data/sub")
+    there = StoreSettings(root=str(tmp_path / "out"))
+
+    def names(pattern: str) -> list[str]:
+        found = list_inputs([str(tmp_path / pattern)], there)
+        return [info.key.removeprefix(f"{tmp_path}/") for info in found]
+
+    assert names("c/a*") == ["c/a.jsonl"]
+    assert names("c/*") == ["c/a.jsonl", "c/sub/b.jsonl"]
+    with pytest.raises(InputError, match="c/sub: a link to a folder, below a folder"):
+        names("c")
+    (tmp_path / "c/sub").unlink()
+    assert names("c") == ["c/a.jsonl"]
+    (tmp_path / "c/gone.jsonl").symlink_to(tmp_path / "data/gone.jsonl")
+    with pytest.raises(InputError, match=r"gone\.jsonl: .*dangling"):
+        names("c")
+
+
+def test_a_name_that_is_not_utf8_is_an_input_error(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jsonl")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / name).write_bytes(b"{}")
+    with pytest.raises(InputError, match="its name is not UTF-8"):
+        list_inputs([str(tmp_path / "c")], StoreSettings(root=str(tmp_path / "out")))
+
+
 def test_what_a_run_wrote_is_no_input_of_the_next_one(corpus: Store) -> None:
     corpus.put("c/out/parts/select/1.jsonl", b"{}")
     everything = ["c/[x]*.jsonl", "c/a.jsonl", "c/b.jsonl", "c/deep/er/c.jsonl"]

@@ -170,7 +170,7 @@ class LakeTable:
                     [PARTITION],
                     commit_properties=properties,
                 )
-        except DeltaError as error:
+        except (DeltaError, OSError) as error:  # the latter is the store's, as deltalake says it
             now = self._open()
             if now is not None and (before is None or now.version() != before.version):
                 return False
