@@ -61,13 +61,26 @@ def load(path: Path) -> Config:
     return _selecting(_anchored(checked(path, Config), path.resolve().parent), path)
 
 
+class _Strict(yaml.SafeLoader):
+    """YAML without keys that stand twice in one mapping: the second would replace the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen - {"<<"}:
+                said = f"the key {key.value!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def checked(path: Path, kind: type[S]) -> S:
     """Read a YAML file that is a section of this kind, as it stands.
 
     Raises: ConfigError that names the file and every key at fault.
     """
     try:
-        raw = yaml.safe_load(path.read_bytes())
+        raw = yaml.load(path.read_bytes(), Loader=_Strict)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {plain(error)}") from error
     except yaml.YAMLError as error:

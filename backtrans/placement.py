@@ -60,6 +60,19 @@ class Workers(Section):
     in_flight: Annotated[int, Field(gt=0)] = 3
     """Shards that one worker holds, so that its engine never drains where a shard ends."""
 
+    @model_validator(mode="after")
+    def _max_is_not_below_min(self) -> "Workers":
+        if self.max < self.min:
+            raise ValueError(f"max: {self.max} is below min: {self.min}")
+        return self
+
+
+class Readers(Workers):
+    """The same, of workers that have no engine."""
+
+    in_flight: Annotated[int, Field(gt=0)] = 1
+    """Shards that one worker holds."""
+
 
 class TrainingOptions(Section):
     """How models are trained: on how many workers, and what each takes at once."""
@@ -131,7 +144,7 @@ class Placement(Section):
     """None starts a cluster of this machine for the run; "auto" joins the one around a Ray job."""
     engines: Workers = Workers()
     """Workers that ask models; each has an engine."""
-    readers: Workers = Workers(in_flight=1)
+    readers: Readers = Readers()
     """Workers that read, select, seek copies and curate, on CPUs."""
     engine: EngineOptions = EngineOptions()
     training: TrainingOptions = TrainingOptions()

@@ -97,6 +97,12 @@ class Backtranslate(Sampling):
     """A longer instruction is a reject. Source: REInstruct's limit."""
 
 
+class Reasons(Sampling):
+    """How the judge writes its reasons."""
+
+    max_tokens: Annotated[int, Field(gt=0)] = 512
+
+
 class Score(Section):
     """The judging role."""
 
@@ -105,7 +111,7 @@ class Score(Section):
     2308.06259 (table 19)."""
     signals: list[Literal["likelihood", "pmi"]] = []
     """Beside the digit: log p(response | instruction), and against log p(response)."""
-    sampling: Sampling = Sampling(max_tokens=512)
+    sampling: Reasons = Reasons()
     """Of the reasoned form."""
     defences: Defences = Defences()
     """Against pages that talk to their judge. Source: docs/audit.md measures each; a judge that was
@@ -228,6 +234,13 @@ class Recipe(Section):
         trained = self.models.backward.trained or self.models.forward.trained
         if trained and self.training is None:
             raise ValueError("a model is trained: say on what, under training.seed")
+        return self
+
+    @model_validator(mode="after")
+    def _writers_are_not_trained(self) -> "Recipe":
+        for part, model in (("rewrite", self.models.rewrite), ("distill", self.models.distill)):
+            if model is not None and model.trained:
+                raise ValueError(f"models.{part}.trained: only backward and forward are trained")
         return self
 
     @model_validator(mode="after")

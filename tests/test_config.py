@@ -84,6 +84,13 @@ def test_a_hub_id_and_an_s3_url_are_left_as_they_are(tmp_path: Path) -> None:
         ("placement:", "  select: {min_chars: 9, max_chars: 8}\nplacement:", ["recipe.select"]),
         ("placement:", "  curate: {floors: {pmi: 0.0}}\nplacement:", ["score.signals", "pmi"]),
         ("  models:\n    backward: {path: ./m}\n", "  models:\n", ["models.backward", "missing"]),
+        ("placement:", "  score: {}\n  score: {}\nplacement:", ["'score' stands twice", "line 9"]),
+        ("root: out", "engines: {min: 2}\n  root: out", ["placement.engines", "below min: 2"]),
+        (
+            "placement:",
+            "    rewrite: {path: ./m, trained: true}\nplacement:",
+            ["models.rewrite.trained", "only backward and forward"],
+        ),
     ],
 )
 def test_a_wrong_key_or_value_is_named(
@@ -105,6 +112,13 @@ def test_what_is_wrong_between_two_keys_is_said_without_the_section_that_holds_t
     )
     with pytest.raises(ConfigError, match=r"recipe: rewrite\.enabled needs a model: add \S+$"):
         load(path)
+
+
+def test_a_key_of_a_section_leaves_the_others_as_that_section_has_them(tmp_path: Path) -> None:
+    sections = "  score: {sampling: {temperature: 0.7}}\nplacement:\n  readers: {max: 4}"
+    found = load(written(tmp_path, SMALLEST.replace("placement:", sections)))
+    assert found.recipe.score.sampling.max_tokens == 512
+    assert found.placement.readers.in_flight == 1
 
 
 def test_a_tab_in_the_file_is_named_with_its_line(tmp_path: Path) -> None:
