@@ -67,6 +67,7 @@ def findings(config: Config, environment: Mapping[str, str]) -> Iterator[Finding
         "GPUs": lambda: gpus(config),
         "models": lambda: models(config, resolved),
         "inputs": lambda: inputs(config, resolved),
+        "evaluation sets": lambda: evaluations(resolved),
         "store": lambda: store(Store(resolved.store)),
         "disk": lambda: disks(config),
     }
@@ -247,6 +248,13 @@ def inputs(config: Config, resolved: Resolved) -> Iterator[Finding]:
             yield Finding("an input", "doubtful", found, mend)
     if not faults:
         yield Finding("inputs, opened", "good", f"{len(opened):,}: the first row of each is read")
+
+
+def evaluations(resolved: Resolved) -> Iterator[Finding]:
+    """Look for the evaluation sets, where the recipe names any."""
+    if files := resolved.evaluations.files:
+        resolved.evaluations.fingerprint()  # raises what is wrong, naming the file
+        yield Finding("evaluation sets", "good", f"{len(files)}: all there")
 
 
 def store(root: Store) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ from backtrans.engines.assumed import AssumedEngine, filler
 from backtrans.engines.model_shape import shape_of
 from backtrans.gpus import Gpu
 from backtrans.ledger import Ledger, index_key
+from backtrans.placement import gpus_each
 from backtrans.places import read_at_once
 from backtrans.recipe import Model
 from backtrans.records import Row, is_kept
@@ -185,7 +186,7 @@ class Estimator:
         done_tokens = done.prompt_tokens + done.output_tokens
         expected, speed = None if floor is None else floor / EFFICIENCY, "assumed"
         if model.engine == "vllm" and done.rows_in >= MIN_ROWS and done_tokens and done.seconds:
-            gpus = self._config.placement.engine.tensor_parallel
+            gpus = gpus_each(self._config.placement, model.engine)
             seconds = done.seconds / done_tokens * (prompt + output)
             expected, speed = seconds * gpus / HOUR_SECONDS, "measured"
         return StageEstimate(

@@ -112,7 +112,7 @@ def _first_rows(work: SelectWork, info: ObjectInfo, screen: Screen, rows: int) -
             if (now := file.tell()) != before:
                 # A reader takes more when it has given all that it had: so what came until now is
                 # what those bytes held, but for a line that lies across their end.
-                if before >= COUNTED_BYTES and len(held) == rows:
+                if in_all is None and before >= COUNTED_BYTES and len(held) == rows:
                     bytes_read = before
                     break
                 before = now

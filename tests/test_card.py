@@ -78,6 +78,12 @@ def test_the_figures_are_in_the_text() -> None:
     assert "200 of the rows kept are not in the splits" in rendered(A5=1, A4=800)
 
 
+def test_answers_beside_the_splits_say_nothing_of_takedowns() -> None:
+    distilled = replace(CARD, stages=[*CARD.stages, Stage("distill", 1000, 3, {"refused": 997})])
+    assert "taken down" not in rendered(distilled)
+    assert "200 of the rows kept are not in the splits" in rendered(distilled, A5=1, A4=800)
+
+
 def test_the_bars_begin_at_the_first_score_and_are_as_long_as_their_rows_are_many() -> None:
     card = rendered()
     assert "| 3.75 |" not in card

@@ -47,6 +47,7 @@ def test_every_fault_is_named_with_what_to_do_and_hides_no_other(folder: Path) -
         folder,
         {"RAY_DATA_AUTOLOAD_PICKLE_OBJECT_SCALAR": "1"},
         recipe__corpus={"paths": ["nowhere/*"]},
+        recipe__select={"evaluations": {"sets": [{"name": "quiz", "path": "./no-such-set.jsonl"}]}},
         recipe__models={
             "backward": {"path": "./no-such-model"},
             "forward": {"path": "scripted:default", "engine": "scripted"},
@@ -56,7 +57,8 @@ def test_every_fault_is_named_with_what_to_do_and_hides_no_other(folder: Path) -
         placement__engine={"device": "cpu"},
     )
     faults = bad(everything)
-    assert set(faults) == {"environment", "inputs", "models", "cluster"}
+    assert set(faults) == {"environment", "inputs", "models", "cluster", "evaluation sets"}
+    assert "no-such-set" in faults["evaluation sets"].found
     assert "RAY_DATA_AUTOLOAD_PICKLE_OBJECT_SCALAR" in faults["environment"].found
     assert "no-such-model" in faults["models"].found
     assert "nowhere/*" in faults["inputs"].found

@@ -148,7 +148,8 @@ def test_the_head_of_a_large_object_tells_how_many_documents_it_holds(
     path = tmp_path / f"corpus/part{suffix}"
     if suffix == ".parquet":
         path.parent.mkdir()
-        pq.write_table(pa.Table.from_pylist([d | {"metadata": "{}"} for d in documents]), path)
+        table = pa.Table.from_pylist([d | {"metadata": "{}"} for d in documents])
+        pq.write_table(table, path, row_group_size=50)  # a group ends where the sample does
     else:
         write_jsonl(path, documents)
     if suffix == ".jsonl":

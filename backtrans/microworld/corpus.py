@@ -39,6 +39,9 @@ def write_corpus(
         lines = "".join(map(_dolma_line, documents[start : start + rows_per_shard]))
         path = folder / "corpus" / f"pages-{shard:05d}.jsonl.gz"
         path.write_bytes(_gzip(lines.encode()))
+    shards = -(-count // rows_per_shard)
+    for left in sorted((folder / "corpus").glob("pages-*.jsonl.gz"))[shards:]:
+        left.unlink()  # of a larger corpus that lay here: its truth is not in the new one's
     truth = "".join(json.dumps(asdict(document)) + "\n" for document in documents)
     (folder / TRUTH_NAME).write_text(truth, encoding="utf-8")
     return documents

@@ -81,10 +81,11 @@ class Card:
         while shown and not shown[0][2]:
             del shown[0]
         most_rows = max(rows.values())
+        kept = {stage.stage: stage.kept for stage in self.stages}
         most = max((count for *_, count in shown), default=0)
         text = _template().render(
             header=Markup(_header(self, rows)),  # noqa: S704
-            withdrawn=self.stages[-1].kept - most_rows if self.stages else 0,
+            withdrawn=kept.get("choose", kept.get("curate", most_rows)) - most_rows,
             name=self.name,
             rows=rows,
             most_rows=most_rows,

@@ -52,6 +52,9 @@ def test_a_longer_list_begins_with_the_shorter_one() -> None:
 def test_corpus_bytes_repeat_and_hide_the_truth(tmp_path: Path) -> None:
     for name in ("a", "b"):
         corpus.write_corpus(World(5), tmp_path / name, 70, rows_per_shard=30)
+    corpus.write_corpus(World(5), tmp_path / "b", 120, rows_per_shard=30)  # a larger one between
+    corpus.write_corpus(World(5), tmp_path / "b", 70, rows_per_shard=30)
+    assert len(list((tmp_path / "b").glob(corpus.CORPUS_GLOB))) == 3
     shards = sorted((tmp_path / "a").glob(corpus.CORPUS_GLOB))
     assert len(shards) == 3
     for shard in shards:
