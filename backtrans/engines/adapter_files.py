@@ -85,12 +85,13 @@ def _check_fits(
     base: JsonObject,
 ) -> None:
     """Compare an adapter's widths with a base's, for the modules whose widths every model names."""
-    hidden, inner = base.get("hidden_size"), base.get("intermediate_size")
-    inputs = {"q_proj": hidden, "k_proj": hidden, "v_proj": hidden}
-    inputs |= {"gate_proj": hidden, "up_proj": hidden, "down_proj": inner}
-    outputs = {"o_proj": hidden, "down_proj": hidden, "gate_proj": inner, "up_proj": inner}
-    layers = base.get("num_hidden_layers")
+    hidden, layers = base.get("hidden_size"), base.get("num_hidden_layers")
     for module, shape in downs.items():
+        # Experts have a width of their own, under names that differ from family to family.
+        inner = None if "expert" in module else base.get("intermediate_size")
+        inputs = {"q_proj": hidden, "k_proj": hidden, "v_proj": hidden}
+        inputs |= {"gate_proj": hidden, "up_proj": hidden, "down_proj": inner}
+        outputs = {"o_proj": hidden, "down_proj": hidden, "gate_proj": inner, "up_proj": inner}
         kind = next((part for part in module.split(".") if part.endswith("_proj")), "")
         for width, expected in ((shape[1], inputs.get(kind)), (ups[module][0], outputs.get(kind))):
             if expected is not None and width != expected:

@@ -88,6 +88,10 @@ class TrainingSettings:
         for name in ("final_rate_share", "warmup_share", "dropout", "replay_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} {getattr(self, name)} is no share between 0 and 1")
+        if self.packing and self.steps is None and not self.steps_for:
+            raise ConfigError(
+                "packing: name steps: epochs count examples, and a batch counts packed rows"
+            )
         if self.replay_share == 1:
             raise ConfigError("replay_share 1 leaves nothing to learn")
         if self.weight_decay < 0 or (self.steps is not None and self.steps < 1):

@@ -271,7 +271,9 @@ def _record(job: Job, history: list[dict[str, Any]], files: tuple[ModelFile, ...
 
 def main() -> None:
     """Train the job on standard input: what a process of its own runs."""
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # one worker: the trainer would take all
+    # One worker, one GPU: the trainer would take all that it sees.
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
     work(TypeAdapter(Job).validate_json(sys.stdin.buffer.read()))
 
 

@@ -188,6 +188,16 @@ def test_an_adapter_of_another_model_is_refused(
         check_adapter(adapter, base | {key: value})
 
 
+def test_experts_have_a_width_of_their_own(model: Path, adapter: Path) -> None:
+    weights = adapter / "adapter_model.safetensors"
+    from safetensors.numpy import load_file, save_file
+
+    moved = {name.replace(".mlp.", ".mlp.experts.3."): w for name, w in load_file(weights).items()}
+    assert any("experts" in name for name in moved)
+    save_file(moved, weights)
+    assert check_adapter(adapter, check_model(model) | {"intermediate_size": 96}).rank == 4
+
+
 def test_an_identity_adapter_fits_where_its_example_does(
     model: Path, adapter: Path, tmp_path: Path
 ) -> None:

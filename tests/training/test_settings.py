@@ -60,7 +60,13 @@ def test_the_defaults_of_the_file_are_those_of_the_settings() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"learning_rate": 0.0}, {"warmup_share": 1.5}, {"steps": 0}, {"dropout": -0.1}],
+    [
+        {"learning_rate": 0.0},
+        {"warmup_share": 1.5},
+        {"steps": 0},
+        {"dropout": -0.1},
+        {"packing": True},  # what an epoch is, then, nobody can say
+    ],
 )
 def test_what_cannot_be_is_refused_where_it_is_written(change: dict[str, Any]) -> None:
     with pytest.raises((ConfigError, ValidationError)):
