@@ -109,15 +109,15 @@ class Asker:
         while True:
             attempt += 1
             admission = await self._limiter.admit(tokens)
-            began = self._clock()
+            began, used = self._clock(), Spent()
             try:
                 answer = chat.parsed(await self._once(place, body))
                 used = chat.spent(answer)
                 admission.tokens = used.prompt_tokens + used.output_tokens or tokens
                 value = read(answer)
                 return Answered(value, used, money + self._money(used))
-            except Malformed as error:
-                money += self._money(error.usage)
+            except Malformed as error:  # of no use, and paid for
+                money += self._money(used)
                 failure = Failure(str(error), code=MALFORMED)
             except Failure as error:
                 failure = error

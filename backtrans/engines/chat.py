@@ -40,11 +40,7 @@ VLLM_SAMPLING: JsonObject = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0
 
 
 class Malformed(Exception):
-    """An answer that is not what the protocol says; `usage` is what it says that it cost."""
-
-    def __init__(self, words: str, usage: "Spent | None" = None) -> None:
-        super().__init__(words)
-        self.usage = usage or Spent()
+    """An answer that is not what the protocol says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +157,9 @@ def written(answer: JsonObject) -> Reply:
     # Models that reason unseen may end for want of tokens before they have said anything.
     text = "" if content is None and finish in ("length", "stop") else content
     if not isinstance(text, str):
-        raise Malformed("the answer has no text", spent(answer))
+        raise Malformed("the answer has no text")
     if finish not in ("stop", "length"):
-        raise Malformed(f"the answer ended with {finish!r}", spent(answer))
+        raise Malformed(f"the answer ended with {finish!r}")
     # JSON can spell half of a surrogate pair, which no file can hold.
     whole = text.encode("utf-8", "replace").decode()
     return Reply(text=whole, finish=finish)
@@ -173,7 +169,7 @@ def shown(answer: JsonObject) -> list[tuple[str, float]]:
     """Return the alternatives of the first token written. Raises: Malformed."""
     found = _mapping(_choice(answer).get("logprobs")).get("content")
     if not isinstance(found, list) or not found:
-        raise Malformed("the answer has no logprobs", spent(answer))
+        raise Malformed("the answer has no logprobs")
     listed = _mapping(found[0]).get("top_logprobs")
     alternatives = [
         (str(each.get("token")), each["logprob"])
@@ -181,7 +177,7 @@ def shown(answer: JsonObject) -> list[tuple[str, float]]:
         if isinstance(each.get("logprob"), int | float)
     ]
     if not alternatives:
-        raise Malformed("the answer has no top_logprobs", spent(answer))
+        raise Malformed("the answer has no top_logprobs")
     return alternatives
 
 
@@ -237,12 +233,12 @@ def prompt_logprobs(answer: JsonObject) -> tuple[list[int], list[float]]:
     """
     ids, found = answer.get("prompt_token_ids"), answer.get("prompt_logprobs")
     if not isinstance(ids, list) or not isinstance(found, list) or len(ids) != len(found):
-        raise Malformed("the answer has no prompt_logprobs", spent(answer))
+        raise Malformed("the answer has no prompt_logprobs")
     logprobs = [-math.inf]
     for token, entry in zip(ids[1:], found[1:], strict=True):
         value = _mapping(_mapping(entry).get(str(token))).get("logprob")
         if not isinstance(value, int | float):
-            raise Malformed(f"the answer has no logprob of token {token}", spent(answer))
+            raise Malformed(f"the answer has no logprob of token {token}")
         # vLLM writes -9999 for what JSON cannot hold.
         logprobs.append(float(value) if value > -9999.0 else -math.inf)
     return ids, logprobs
@@ -251,7 +247,7 @@ def prompt_logprobs(answer: JsonObject) -> tuple[list[int], list[float]]:
 def _choice(answer: JsonObject) -> Mapping[str, Any]:
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise Malformed("the answer has no choices", spent(answer))
+        raise Malformed("the answer has no choices")
     return choices[0]
 
 

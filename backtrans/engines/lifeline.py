@@ -49,6 +49,7 @@ _MAX_SECONDS = 600.0
 a device. Source: this project's choice."""
 
 _PAUSE_SECONDS = 0.05
+_HELD = b"held"
 
 _tying = threading.Lock()
 
@@ -60,7 +61,7 @@ class Lifeline:
     """
 
     def __init__(self) -> None:
-        """Start the watch; it holds this process when this returns."""
+        """Start the watch; it holds this process when this returns. Raises: OSError."""
         self._mark = secrets.token_hex(16)
         environment = {name: value for name, value in os.environ.items() if name != MARK}
         # A session of its own: an interrupt from the terminal must not end it first.
@@ -74,8 +75,12 @@ class Lifeline:
         assert starting.stdin is not None
         assert starting.stdout is not None
         self._word, self._watch = starting.stdin, starting.stdout
-        self._watch.read(4)
+        held = self._watch.read(len(_HELD))
         starting.wait()  # it has left the watch behind
+        if held != _HELD:
+            self._word.close()
+            self._watch.close()
+            raise OSError("the process that is to end what this one leaves behind does not start")
 
     @contextmanager
     def tying(self) -> Iterator[None]:
@@ -120,7 +125,7 @@ def _watch(parent: int, mark: str) -> None:
         return
     if os.fork():
         return
-    os.write(1, b"held")
+    os.write(1, _HELD)
     # The pipe alone would not tell: forked children hold its other end, too.
     said, _, _ = select.select([0, held], [], [])
     is_let_go = 0 in said and bool(os.read(0, 1))

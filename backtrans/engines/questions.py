@@ -35,6 +35,12 @@ _SAID = {
 HARMLESS = Message("user", "Say hello.")
 """A text that no server has a reason to refuse."""
 
+_PROBED = ("1", "2")
+_PROBE = Request(
+    (Message("user", "Which comes first? Answer with 1 or 2, and nothing else."),), Choose(_PROBED)
+)
+"""A choice of no matter, by which it is found out how a server shows one."""
+
 PROBES = 2
 """How often one is asked about. Source: this project's choice: the request in doubt has been waited
 for long enough."""
@@ -48,6 +54,7 @@ class Questions:
         self._endpoint = endpoint
         self._settings = settings
         self._vllm: VllmServer | None = None
+        self._shows_ids: bool | None = None  # of vLLM; None: not asked yet
         self._choosing: tuple[Choosing, int] | None = None
         self._finding = asyncio.Lock()
         self._limit_name = "max_tokens"
@@ -113,21 +120,41 @@ class Questions:
     async def _choose(
         self, request: Request, choices: tuple[str, ...], attempts: int | None
     ) -> Reply:
-        if self._vllm and self._endpoint.choose in ("auto", "logprobs"):
-            model = self._model_of(request)
-            messages, tokens = await self._vllm.choice(model, request.messages, choices)
-            part = chat.showing(0) | {
-                "logprob_token_ids": tokens,
-                "return_tokens_as_token_ids": True,
-            }
-            return await self._chat(
-                replace(request, messages=messages),
-                part,
-                lambda answer: chat.chosen_by_ids(tokens, chat.shown(answer)),
-                attempts,
-            )
+        if (vllm := self._vllm) and self._endpoint.choose in ("auto", "logprobs"):
+            if self._shows_ids is None:
+                self._shows_ids = await self._found_ids(vllm)
+            if self._shows_ids:
+                return await self._chosen_of(vllm, request, choices, attempts)
         how, top = await self._way_to_choose()
         return await self._chosen(request, choices, how, top, attempts)
+
+    async def _chosen_of(
+        self, vllm: VllmServer, request: Request, choices: tuple[str, ...], attempts: int | None
+    ) -> Reply:
+        model = self._model_of(request)
+        messages, tokens = await vllm.choice(model, request.messages, choices)
+        part = chat.showing(0) | {"logprob_token_ids": tokens, "return_tokens_as_token_ids": True}
+        return await self._chat(
+            replace(request, messages=messages),
+            part,
+            lambda answer: chat.chosen_by_ids(tokens, chat.shown(answer)),
+            attempts,
+        )
+
+    async def _found_ids(self, vllm: VllmServer) -> bool:
+        """Say whether this vLLM shows the tokens that it is asked about; older ones do not."""
+        async with self._finding:
+            if self._shows_ids is not None:
+                return self._shows_ids
+            try:
+                await self._chosen_of(vllm, _PROBE, _PROBED, PROBES)
+            except Failure as error:
+                if error.passes and error.code != MALFORMED:
+                    raise
+                said = "%s: this vLLM does not take logprob_token_ids (%s): a newer one does"
+                _LOG.warning(said, self._endpoint.base_url, error)
+                return False
+            return True
 
     async def _chosen(
         self,
@@ -167,15 +194,13 @@ class Questions:
         said, failure = self._endpoint.choose, Failure("the answer was none of the choices")
         ways: list[tuple[Choosing, int]] = [("logprobs", top) for top in chat.MAX_TOP_LOGPROBS]
         ways += [("structured", 0), ("text", 0)]
-        asked = (Message("user", "Which comes first? Answer with 1 or 2, and nothing else."),)
-        probe = Request(asked, Choose(("1", "2")))
         for how, top in ways:
             if said not in ("auto", how):
                 continue
             if how == "text":
                 return how, top
             try:
-                reply = await self._chosen(probe, ("1", "2"), how, top, PROBES)
+                reply = await self._chosen(_PROBE, _PROBED, how, top, PROBES)
             except Failure as error:
                 if error.passes and error.code != MALFORMED:
                     raise

@@ -35,10 +35,11 @@ class VllmCore:
         self, settings: EngineSettings, lora: dict[str, Any], ended: Callable[[], None]
     ) -> None:
         """Start vLLM, and call `ended` when its core ends by itself. Raises: what vLLM raises."""
-        before = set(multiprocessing.active_children())
-        with self._lifeline.tying():
+        with self._lifeline.tying():  # one start at a time, so what is new is this one's
+            before = set(multiprocessing.active_children())
             self._llm = _start(settings, lora)
-        cores = [each.pid for each in set(multiprocessing.active_children()) - before if each.pid]
+            new = set(multiprocessing.active_children()) - before
+        cores = [each.pid for each in new if each.pid]
         self._watched = [os.pidfd_open(core) for core in cores]
         for watched in self._watched:
             asyncio.get_running_loop().add_reader(watched, self._core_ended, ended)

@@ -59,6 +59,8 @@ class VllmEngine:
         # vLLM's children read these. No usage report leaves the machine.
         os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
         os.environ["VLLM_NO_USAGE_STATS"] = "1"
+        # A fork of a process with threads may hang, and this one has its own loop's.
+        os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         if settings.eager:
             # Eager is not all: vLLM compiles how it ranks log-probabilities at their first use,

@@ -38,8 +38,8 @@ from backtrans.records import Row
 BATCH_ROWS = 512
 IN_FLIGHT = 3
 """Rows of a batch, the most that a kill takes back of each, and batches under way at once, so that
-an engine does not run dry where one ends. Source: this project's choice: 1,536 rows are several
-times what an engine has in flight (320), and some 5 MB of text."""
+an engine does not run dry where one ends. Source: this project's choice: 1,536 rows are three
+times `MAX_IN_FLIGHT`, and some 5 MB of text."""
 
 SAY_SECONDS = 30.0
 """How often progress is said. Source: this project's choice."""

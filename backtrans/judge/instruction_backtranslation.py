@@ -39,8 +39,8 @@ Pair = Sequence[str] | Mapping[str, Any]
 """(instruction, generation), or an object with these two names."""
 
 IN_FLIGHT = 2048
-"""Pairs that wait for an engine at once. Source: several times what an engine has in flight (320);
-more of them only take memory."""
+"""Pairs that wait for an engine at once. Source: four times `MAX_IN_FLIGHT`; more of them only take
+memory."""
 
 CLOSED = "this judge is closed"
 """What who comes too late hears."""
