@@ -53,6 +53,7 @@ class Server:
         self.behave = behave
         self.before: list[Said] = []
         self.models: Said = Said({"data": [{"id": "judge", "owned_by": "someone"}]})
+        self.tokenizes = ""  # "/tokenize" of one that is vLLM: what it says is `behave`'s, too
         self.asked: list[Json] = []
         self.keys: list[str] = []
         self.most_at_once = 0
@@ -65,7 +66,7 @@ class Server:
             self.keys.append(key)
             if path == "/v1/models":
                 return self.models
-            if path != "/v1/chat/completions" or body is None:
+            if path not in ("/v1/chat/completions", self.tokenizes) or body is None:
                 return failed(404, "no such path")
             self.asked.append(body)
             if self.before:

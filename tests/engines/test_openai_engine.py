@@ -263,6 +263,31 @@ def test_what_may_pass_is_asked_again(opened: Open, failure: Said) -> None:
     assert 0.25 <= first <= 0.5 <= second <= 1.0
 
 
+def older_vllm(body: Json) -> Said:
+    """Do as a vLLM does that knows no `logprob_token_ids`: it says nothing of them."""
+    words = "".join(turn["content"] for turn in body["messages"])
+    if "logprobs" not in body:  # to /tokenize
+        return Said({"tokens": [ord(letter) for letter in words], "max_model_len": 4096})
+    shown = {"1": -3.0, "4": -0.1} if body["top_logprobs"] else {}
+    return chat("4", logprobs=logprobs(**shown))
+
+
+def test_an_older_vllm_is_asked_as_others_are_and_not_taken_for_dead(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with serving(older_vllm) as server:
+        server.models = Said({"data": [{"id": "judge", "owned_by": "vllm"}]})
+        server.tokenizes = "/tokenize"
+        subject = Subject(server)
+        replies = [subject.rate(), subject.rate("tea")]
+        subject.engine.close()
+    for reply in replies:
+        assert reply.choice_probabilities is not None
+        assert reply.choice_probabilities[3] > 0.9
+    assert caplog.text.count("does not take logprob_token_ids") == 1
+    assert sum("logprob_token_ids" in body for body in server.asked) <= 2  # it was found out once
+
+
 def test_what_answers_of_no_use_cost_is_counted(opened: Open) -> None:
     usage = {"prompt_tokens": 100, "completion_tokens": 0}
     server, subject = opened(lambda _: chat("x", usage=usage), prompt_price=1e6)
