@@ -11,10 +11,16 @@ PACKAGE = Path(__file__).resolve().parent.parent / "backtrans"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # And below them one that reads a key, by the name that a placement gives it.
 # A lifeline marks what is started by a variable, and hands on and puts back what was there.
-MAY_READ = {"cli.py", "commands/terminal.py", "engines/api_key.py", "engines/lifeline.py"}
+# The process that trains reads which GPUs it was given, of which it takes the first.
+MAY_READ = {
+    "cli.py",
+    "commands/terminal.py",
+    "engines/api_key.py",
+    "engines/lifeline.py",
+    "training/sft.py",
+}
 # vLLM is configured by variables that its child process reads: setting is allowed, reading is not.
-# So is torch, in the process that trains.
-MAY_SET = {"engines/vllm_engine.py", "training/sft.py"}
+MAY_SET = {"engines/vllm_engine.py"}
 READERS = {"environ", "getenv", "environb", "getenvb"}
 
 
