@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from backtrans.dialogue import Choose, Generate, Likelihood, Message, Refusal, Reply, Request
 from backtrans.engines import chat, vllm_server
@@ -26,7 +27,11 @@ _CHARS_A_TOKEN = 3
 """For what a request will count before the server has said it. Source: this project's choice:
 English has four, and who counts too much is given back what was not used."""
 
+Way = Literal["ids"] | Choosing
+"""How a choice is asked for: as `choose` has it, or of a vLLM by the ids of the choices."""
+
 _SAID = {
+    "ids": (logging.INFO, "its distribution over the next token, by ids"),
     "logprobs": (logging.INFO, "its distribution over the next token"),
     "structured": (logging.WARNING, "structured output: all mass lies on one"),
     "text": (logging.WARNING, "what it writes: all mass lies on one"),
@@ -54,8 +59,7 @@ class Questions:
         self._endpoint = endpoint
         self._settings = settings
         self._vllm: VllmServer | None = None
-        self._shows_ids: bool | None = None  # of vLLM; None: not asked yet
-        self._choosing: tuple[Choosing, int] | None = None
+        self._choosing: tuple[Way, int] | None = None
         self._finding = asyncio.Lock()
         self._limit_name = "max_tokens"
         self._spared: set[str] = set()  # settings that the model does not take of a choice
@@ -120,50 +124,19 @@ class Questions:
     async def _choose(
         self, request: Request, choices: tuple[str, ...], attempts: int | None
     ) -> Reply:
-        if (vllm := self._vllm) and self._endpoint.choose in ("auto", "logprobs"):
-            if self._shows_ids is None:
-                self._shows_ids = await self._found_ids(vllm)
-            if self._shows_ids:
-                return await self._chosen_of(vllm, request, choices, attempts)
         how, top = await self._way_to_choose()
         return await self._chosen(request, choices, how, top, attempts)
-
-    async def _chosen_of(
-        self, vllm: VllmServer, request: Request, choices: tuple[str, ...], attempts: int | None
-    ) -> Reply:
-        model = self._model_of(request)
-        messages, tokens = await vllm.choice(model, request.messages, choices)
-        part = chat.showing(0) | {"logprob_token_ids": tokens, "return_tokens_as_token_ids": True}
-        return await self._chat(
-            replace(request, messages=messages),
-            part,
-            lambda answer: chat.chosen_by_ids(tokens, chat.shown(answer)),
-            attempts,
-        )
-
-    async def _found_ids(self, vllm: VllmServer) -> bool:
-        """Say whether this vLLM shows the tokens that it is asked about; older ones do not."""
-        async with self._finding:
-            if self._shows_ids is not None:
-                return self._shows_ids
-            try:
-                await self._chosen_of(vllm, _PROBE, _PROBED, PROBES)
-            except Failure as error:
-                if error.passes and error.code != MALFORMED:
-                    raise
-                said = "%s: this vLLM does not take logprob_token_ids (%s): a newer one does"
-                _LOG.warning(said, self._endpoint.base_url, error)
-                return False
-            return True
 
     async def _chosen(
         self,
         request: Request,
         choices: tuple[str, ...],
-        how: Choosing,
+        how: Way,
         top: int,
         attempts: int | None,
     ) -> Reply:
+        if how == "ids":
+            return await self._chosen_by_ids(request, choices, attempts)
         if how == "logprobs":
             return await self._chat(
                 request,
@@ -180,7 +153,21 @@ class Questions:
             attempts,
         )
 
-    async def _way_to_choose(self) -> tuple[Choosing, int]:
+    async def _chosen_by_ids(
+        self, request: Request, choices: tuple[str, ...], attempts: int | None
+    ) -> Reply:
+        assert self._vllm is not None
+        model = self._model_of(request)
+        messages, tokens = await self._vllm.choice(model, request.messages, choices)
+        part = chat.showing(0) | {"logprob_token_ids": tokens, "return_tokens_as_token_ids": True}
+        return await self._chat(
+            replace(request, messages=messages),
+            part,
+            lambda answer: chat.chosen_by_ids(tokens, chat.shown(answer)),
+            attempts,
+        )
+
+    async def _way_to_choose(self) -> tuple[Way, int]:
         """Find out, once, how this server shows a choice. Raises: ConfigError."""
         async with self._finding:
             if self._choosing is None:
@@ -190,12 +177,13 @@ class Questions:
                 _LOG.log(level, said, self._endpoint.base_url, self._settings.model)
             return self._choosing
 
-    async def _found_way(self) -> tuple[Choosing, int]:
+    async def _found_way(self) -> tuple[Way, int]:
         said, failure = self._endpoint.choose, Failure("the answer was none of the choices")
-        ways: list[tuple[Choosing, int]] = [("logprobs", top) for top in chat.MAX_TOP_LOGPROBS]
+        ways: list[tuple[Way, int]] = [("ids", 0)] if self._vllm else []
+        ways += [("logprobs", top) for top in chat.MAX_TOP_LOGPROBS]
         ways += [("structured", 0), ("text", 0)]
         for how, top in ways:
-            if said not in ("auto", how):
+            if said not in ("auto", "logprobs" if how == "ids" else how):
                 continue
             if how == "text":
                 return how, top
@@ -205,8 +193,11 @@ class Questions:
                 if error.passes and error.code != MALFORMED:
                     raise
                 failure = error
+                if how == "ids":
+                    words = "%s: this vLLM does not take logprob_token_ids (%s): a newer one does"
+                    _LOG.warning(words, self._endpoint.base_url, error)
                 continue
-            if how == "logprobs" or reply.choice_probabilities:
+            if how in ("ids", "logprobs") or reply.choice_probabilities:
                 return how, top
         raise ConfigError(
             f"{self._endpoint.base_url}: {self._settings.model} gives no choice by {said}, as"
